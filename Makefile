@@ -1,0 +1,49 @@
+# One command each; everything they need is installed first.
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DATA   ?= ../shared/data
+
+.PHONY: serve test check train bundle reproduce openapi benchmark clean
+.DELETE_ON_ERROR:
+
+$(VENV)/served: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/developed: $(VENV)/served
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+serve: $(VENV)/served            ## the service on http://127.0.0.1:8000
+	$(BIN)/facepair
+
+test: $(VENV)/developed          ## every test
+	$(BIN)/pytest
+
+check: $(VENV)/developed         ## formatting, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+train: $(VENV)/developed         ## the tutorial, exactly: all people of the AT&T faces
+	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --out runs/tutorial
+
+bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 others calibrate
+	rm -rf model/bundles/tutorial
+	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 --out model/bundles/tutorial
+	$(BIN)/python scripts/evaluate.py --bundle model/bundles/tutorial --data $(DATA)/att_faces --out model/bundles/tutorial
+
+reproduce: $(VENV)/developed     ## both protocols, five seeds each
+	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out model/bundles/tutorial/reproduction.json
+
+openapi: $(VENV)/developed       ## accept a changed HTTP contract
+	$(BIN)/python scripts/openapi.py > tests/openapi.json
+
+benchmark: $(VENV)/developed     ## ratios, measured side by side
+	$(BIN)/python scripts/benchmark.py --data $(DATA)/att_faces
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,1 @@
+"""Pixels in, decisions out. Knows no web framework and reads no environment."""

@@ -1,0 +1,132 @@
+"""A folder of identities (one sub-folder a person) to crops with labels, split by person; knows no network."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.faces import Crop, FaceFinder
+from model.images import InvalidImage, decode
+from model.manifest import DataSource
+
+Indices: TypeAlias = NDArray[np.int64]
+Track: TypeAlias = Callable[[Sequence[Path]], Iterable[Path]]
+"""Wraps the work list to show progress; `iter` shows none."""
+
+_FINGERPRINT_DIGITS = 12
+
+
+class DataError(Exception):
+    """The folder cannot be used; the message is one line, in the user's terms."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Crops of people. `labels` are indices into `people`, in ascending order."""
+
+    name: str
+    people: tuple[str, ...]
+    fingerprints: tuple[str, ...]  # one a person, of that person's files
+    crops: NDArray[np.uint8]  # (pictures, channels, height, width)
+    labels: Indices  # (pictures,)
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def source(self) -> DataSource:
+        """What a manifest records of this data."""
+        digest = hashlib.sha256("".join(self.fingerprints).encode()).hexdigest()
+        return DataSource(self.name, digest, len(self.labels), self.fingerprints)
+
+    def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
+        """Only these people (indices into `people`), in this order."""
+        rows = [np.flatnonzero(self.labels == person) for person in chosen]
+        return replace(
+            self,
+            people=tuple(self.people[person] for person in chosen),
+            fingerprints=tuple(self.fingerprints[person] for person in chosen),
+            crops=self.crops[np.concatenate(rows)],
+            labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+        )
+
+    def without(self, fingerprints: Iterable[str]) -> "Dataset":
+        """All people but those with these fingerprints. Raises DataError where fewer than two are left."""
+        unwanted = set(fingerprints)
+        kept = [i for i, fingerprint in enumerate(self.fingerprints) if fingerprint not in unwanted]
+        if len(kept) < 2:
+            raise DataError(f"{self.name}: all but {len(kept)} of its people were in training, nobody to compare")
+        return self.of(kept)
+
+
+def load(folder: Path, faces: FaceFinder, min_pictures: int = 1, track: Track = iter) -> Dataset:
+    """Reads, decodes and crops every picture once, by the same code that serves requests.
+
+    Pictures that cannot be used, and people with fewer than `min_pictures` good ones, are skipped and listed.
+    Raises DataError where the folder is missing or fewer than two people are left.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}")
+    paths = [path for person in _sorted(folder) if person.is_dir() for path in _sorted(person) if path.is_file()]
+    skipped: list[Skipped] = []
+    crops: dict[str, list[Crop]] = {}
+    digests: dict[str, list[str]] = {}
+    for path in track(paths):
+        data = path.read_bytes()
+        try:
+            crop = faces.find(decode(data)).crop
+        except InvalidImage as error:
+            skipped.append(Skipped(path, type(error).__name__))
+            continue
+        crops.setdefault(path.parent.name, []).append(crop)
+        digests.setdefault(path.parent.name, []).append(hashlib.sha256(data).hexdigest())
+    people = [person for person in crops if len(crops[person]) >= min_pictures]
+    skipped += [Skipped(folder / person, "TooFewPictures") for person in crops if person not in set(people)]
+    if len(people) < 2:
+        raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
+    return Dataset(
+        name=folder.name,
+        people=tuple(people),
+        fingerprints=tuple(_fingerprint(digests[person]) for person in people),
+        crops=np.stack([crop for person in people for crop in crops[person]]),
+        labels=np.repeat(np.arange(len(people)), [len(crops[person]) for person in people]),
+        skipped=tuple(skipped),
+    )
+
+
+def hold_out(people: int, held_out: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """Indices of `people - held_out` people to train on and of `held_out` others, each ascending.
+
+    Raises DataError where either side would have fewer than two.
+    """
+    if min(held_out, people - held_out) < 2:
+        raise DataError(f"cannot hold out {held_out} of {people} people: two are needed on either side")
+    shuffled = rng.permutation(people)
+    return np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out])
+
+
+def folds(people: int, count: int, rng: np.random.Generator) -> list[tuple[Indices, Indices]]:
+    """`count` ways to part people into those to train on and those to measure on; each is measured on once."""
+    if not 2 <= count <= people // 2:
+        raise DataError(f"cannot make {count} folds of {people} people: two or more people a fold are needed")
+    parts = np.array_split(rng.permutation(people), count)
+    return [(np.setdiff1d(np.arange(people), part), np.sort(part)) for part in parts]
+
+
+def _fingerprint(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+def _sorted(folder: Path) -> list[Path]:
+    """Entries in the order people number them: 2 before 10. Hidden ones are left out."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(visible, key=lambda p: [(not w.isdigit(), w.zfill(20)) for w in re.split(r"(\d+)", p.name)])

@@ -1,0 +1,112 @@
+"""What a bundle says of itself: the shapes of manifest.json and the identity of its embedding space."""
+
+import hashlib
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from model.faces import CropGeometry, Length
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Distance: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+Interval: TypeAlias = tuple[Share, Share]
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True): ...
+
+
+class DataSource(_Strict):
+    """Which pictures: the folder's name, a digest over all of them, and a short digest for each person.
+
+    People are known by their pictures' bytes, so that evaluation can leave out whoever was in training,
+    whatever their folder is called, and no name enters a bundle.
+    """
+
+    name: str
+    sha256: str
+    pictures: Count
+    people: tuple[str, ...]
+
+
+class Training(_Strict):
+    """Where the weights come from."""
+
+    recipe: dict[str, str | int | float]
+    data: DataSource
+    commit: str
+    versions: dict[str, str]
+
+
+class OperatingPoint(_Strict):
+    """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured."""
+
+    fmr: Share
+    threshold: Distance
+    fmr_ci95: Interval
+    fnmr: Share
+    fnmr_ci95: Interval
+    impostor_pairs: Count
+    genuine_pairs: Count
+    people: Count
+
+
+class Level(_Strict):
+    """A false match rate and its operating point, or the reason why the data cannot support it."""
+
+    fmr: Share
+    operating_point: OperatingPoint | None
+    reason: str | None = None
+
+
+class TailPoint(_Strict):
+    """The share `fmr` of calibration impostor pairs is at least as close as `distance`."""
+
+    distance: Distance
+    fmr: Share
+    ci95: Interval
+
+
+class Calibration(_Strict):
+    """What the distances mean, measured on people that training never saw. The tail rises with distance."""
+
+    data: DataSource
+    levels: tuple[Level, ...]
+    default_fmr: Share
+    impostor_tail: tuple[TailPoint, ...]
+    fmr_ci95_below_tail: Interval
+
+
+class Manifest(_Strict):
+    """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served."""
+
+    name: str
+    version: str
+    backbone: str
+    embedding_size: Length
+    normalized: bool
+    metric: Literal["euclidean"]
+    crop: CropGeometry
+    detector: str
+    weights_sha256: str
+    self_test: tuple[Distance, ...]
+    licences: tuple[str, ...]
+    training: Training
+    calibration: Calibration | None = None
+    format: Literal[1] = 1
+
+
+def contract_id(manifest: Manifest) -> str:
+    """Names the embedding space: embeddings may be compared if and only if their contract ids are equal.
+
+    Depends on everything that moves an embedding and on nothing else: calibrating again keeps it.
+    """
+    space = [
+        manifest.backbone,
+        manifest.weights_sha256,
+        manifest.detector,
+        manifest.crop,
+        manifest.normalized,
+        manifest.metric,
+    ]
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(space)).hexdigest()

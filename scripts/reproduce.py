@@ -1,0 +1,78 @@
+"""Both protocols over several seeds, to one JSON file that can be resumed and a table beside it.
+
+The tutorial's protocol measures on other pairs of the people that it trained on. The people-disjoint one trains
+on all folds of people but one and measures on all pairs of that one, each fold with its own network.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import terminal
+from tqdm import tqdm
+
+from model.data import Dataset, load
+from model.faces import WholePicture
+from model.protocols import disjoint_protocol, mean, tutorial_protocol
+from model.training import RECIPES, TUTORIAL_CROP, Recipe
+
+PROTOCOLS = {"tutorial": "tutorial's protocol: people seen in training", "disjoint": "people never seen"}
+MEASURES = {
+    "auc": "ROC AUC",
+    "eer": "equal error rate",
+    "accuracy_at_half": "accuracy at distance 0.5",
+    "precision_at_half": 'precision at distance 0.5 (the tutorial\'s "accuracy")',
+    "fmr_at_half": "FMR at distance 0.5",
+    "fnmr_at_half": "FNMR at distance 0.5",
+    "loss": "training loss, last epoch",
+    "validation_loss": "validation loss, last epoch",
+}
+
+
+def measure(protocol: str, dataset: Dataset, recipe: Recipe, folds: int) -> dict[str, Any]:
+    if protocol == "tutorial":
+        return asdict(tutorial_protocol(dataset, recipe))
+    return mean(disjoint_protocol(dataset, recipe, folds))
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table: median and range over the seeds, a column a protocol."""
+    lines = ["| measure | " + " | ".join(PROTOCOLS.values()) + " |", "|---" * (1 + len(PROTOCOLS)) + "|"]
+    for name, title in MEASURES.items():
+        cells = [_cell([row[name] for row in results if row["protocol"] == protocol]) for protocol in PROTOCOLS]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{np.median(values):.4f} ({min(values):.4f} to {max(values):.4f})" if values else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of identities: the AT&T faces")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; results in it are not made again")
+    parser.add_argument("--seeds", type=int, default=5, help="how many runs of each protocol")
+    parser.add_argument("--folds", type=int, default=4, help="folds over people of the disjoint protocol")
+    parser.add_argument("--epochs", type=int, default=RECIPES["tutorial"].epochs)
+    options = parser.parse_args()
+    dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
+    terminal.show_skipped(dataset)
+    results: list[dict[str, Any]] = json.loads(options.out.read_text()) if options.out.exists() else []
+    done = {(row["protocol"], row["seed"]) for row in results}
+    todo = [(protocol, seed) for seed in range(options.seeds) for protocol in PROTOCOLS]
+    for protocol, seed in tqdm([key for key in todo if key not in done], unit="run"):
+        recipe = replace(RECIPES["tutorial"], seed=seed, epochs=options.epochs)
+        figures = measure(protocol, dataset, recipe, options.folds)
+        results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
+        terminal.write_text(options.out, json.dumps(results, indent=1) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()
