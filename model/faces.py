@@ -75,7 +75,7 @@ class WholePicture:
     def find(self, picture: Rgb) -> Face:
         crop = self._crop(picture)
         height, width = picture.shape[:2]
-        quality = Quality(min(height, width), sharpness(crop), float(crop.mean() / 255))
+        quality = Quality(min(height, width), round(sharpness(crop), 4), round(float(crop.mean()) / 255, 4))
         return Face(crop, Box(0, 0, width, height), None, 1, quality, ("no_detector",))
 
     def _crop(self, picture: Rgb) -> Crop:

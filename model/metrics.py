@@ -6,14 +6,14 @@ FMR: share of impostor pairs accepted (distance <= threshold). FNMR: share of ge
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from model.data import Indices
-
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
+People: TypeAlias = NDArray[np.int64]
 RESAMPLES = 1000
 
 
@@ -23,8 +23,8 @@ class Scores:
 
     distance: Floats
     genuine: NDArray[np.bool_]
-    first: Indices
-    second: Indices
+    first: People
+    second: People
 
     @cached_property
     def ascending(self) -> "Scores":

@@ -69,7 +69,8 @@ def main() -> None:
         recipe = replace(RECIPES["tutorial"], seed=seed, epochs=options.epochs)
         figures = measure(protocol, dataset, recipe, options.folds)
         results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
-        terminal.write_text(options.out, json.dumps(results, indent=1) + "\n")
+        with terminal.replacing(options.out) as scratch:
+            scratch.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))
 
 

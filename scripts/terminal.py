@@ -1,9 +1,12 @@
-"""What the scripts share at the terminal: skipped data shown, faults as one line, files written whole."""
+"""What the scripts share at the terminal: progress, skipped data, faults as one line, files replaced whole."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from model.bundle import BundleError
 from model.data import DataError, Dataset
@@ -18,6 +21,11 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
+def progress(unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """Wraps work to show a bar, where somebody is watching."""
+    return lambda items: tqdm(items, unit=unit, leave=False, disable=None)
+
+
 def show_skipped(dataset: Dataset) -> None:
     """Lists every picture and person that was left out, with the reason, and counts them."""
     for left_out in dataset.skipped:
@@ -26,9 +34,13 @@ def show_skipped(dataset: Dataset) -> None:
     print(f"{dataset.name}: {people} people, {pictures} pictures, {skipped} skipped")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file as a whole, or leaves it as it was."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A scratch path that takes the place of `path` when all went well, and is gone otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    try:
+        yield scratch
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,22 @@
+# The service on the CPU, with the shipped bundles inside. Built by `docker compose build`.
+FROM python:3.11-slim AS build
+# Where torch's CPU build lives: the default build for Linux carries gigabytes of CUDA. Empty: only pip's own index.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /src
+RUN python -m venv /opt/facepair
+ENV PATH=/opt/facepair/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY constraints.txt ./
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint constraints.txt torch
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY app app
+COPY model model
+RUN pip install --constraint constraints.txt .
+
+FROM python:3.11-slim
+COPY --from=build /opt/facepair /opt/facepair
+ENV PATH=/opt/facepair/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 FACEPAIR_HOST=0.0.0.0
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+CMD ["facepair"]

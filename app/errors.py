@@ -1,0 +1,102 @@
+"""The one table of errors (type -> status and stable code) and the one problem+json envelope (RFC 9457)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app import batching, uploads
+from app.schemas import Problem
+from app.verifier import RefusedImageError
+from model import decision, embedder, images
+
+
+class BodyTooLargeError(Exception):
+    """The request's body is over the limit."""
+
+
+@dataclass(frozen=True)
+class ErrorKind:
+    """What a client is told. `retry_after`: seconds, where the work was not done and trying again is safe."""
+
+    status: int
+    code: str
+    detail: str
+    retry_after: int | None = None
+
+
+ERRORS: Mapping[type[Exception], ErrorKind] = {
+    uploads.MultipartInvalidError: ErrorKind(400, "multipart_invalid", "The body is not valid multipart/form-data."),
+    BodyTooLargeError: ErrorKind(413, "body_too_large", "The request body is larger than this service takes."),
+    uploads.FileTooLargeError: ErrorKind(413, "file_too_large", "The file is larger than this service takes."),
+    uploads.NotMultipartError: ErrorKind(415, "unsupported_media_type", "Send the request as multipart/form-data."),
+    images.UnsupportedFormat: ErrorKind(
+        415, "unsupported_image_format", "The content is not a JPEG, PNG, WebP or binary PGM/PPM picture."
+    ),
+    uploads.MissingPartError: ErrorKind(422, "missing_part", "The file is missing or empty."),
+    uploads.InvalidParameterError: ErrorKind(
+        422, "invalid_parameter", "A part or parameter is unknown, doubled, of the wrong kind or out of range."
+    ),
+    RequestValidationError: ErrorKind(422, "invalid_parameter", "A parameter is missing or out of range."),
+    images.CorruptImage: ErrorKind(422, "image_corrupt", "The picture is damaged and cannot be decoded."),
+    images.ImageTooSmall: ErrorKind(422, "image_too_small", "A side of the picture is shorter than the limit."),
+    images.TooManyPixels: ErrorKind(422, "image_too_many_pixels", "The picture has more pixels than the limit."),
+    images.AnimatedImage: ErrorKind(422, "image_animated", "The picture has more than one frame."),
+    decision.LevelNotSupported: ErrorKind(
+        422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
+    ),
+    batching.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
+    batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
+    embedder.SelfTestError: ErrorKind(503, "not_ready", "The self-test does not give the recorded distances.", 5),
+    Exception: ErrorKind(500, "internal_error", "A fault of the service; the request id finds it in the log."),
+}
+HTTP_ERRORS: Mapping[int, ErrorKind] = {
+    404: ErrorKind(404, "not_found", "There is nothing at this path."),
+    405: ErrorKind(405, "method_not_allowed", "The path does not take this method; Allow lists those it takes."),
+}
+
+
+def kind_of(error: Exception) -> ErrorKind:
+    """The row of the table for this error; a picture's refusal is judged by its reason."""
+    reason = error.__cause__ if isinstance(error, RefusedImageError) else error
+    if isinstance(reason, HTTPException) and reason.status_code in HTTP_ERRORS:
+        return HTTP_ERRORS[reason.status_code]
+    return ERRORS.get(type(reason), ERRORS[Exception])  # type: ignore[arg-type]
+
+
+def problem_response(error: Exception, request_id: str) -> Response:
+    """The envelope for any error: nothing in it comes from a library or from what was sent."""
+    kind = kind_of(error)
+    problem = Problem(
+        type=f"urn:facepair:error:{kind.code}",
+        title=HTTPStatus(kind.status).phrase,
+        status=kind.status,
+        detail=kind.detail,
+        code=kind.code,
+        image=getattr(error, "image", None),
+        request_id=request_id,
+    )
+    headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
+    if kind.retry_after:
+        headers["Retry-After"] = str(kind.retry_after)
+    if kind.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        headers["Connection"] = "close"  # the rest of the body is not read
+    if isinstance(error, HTTPException):
+        headers |= error.headers or {}
+    return Response(
+        problem.model_dump_json(exclude_none=True), kind.status, headers, media_type="application/problem+json"
+    )
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    return problem_response(error, request.state.request_id)
+
+
+def install(service: FastAPI) -> None:
+    """Answers every error of the service, expected or not, by the table."""
+    for error in (*ERRORS, RefusedImageError, HTTPException):
+        service.add_exception_handler(error, answer)

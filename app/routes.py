@@ -1,0 +1,142 @@
+"""HTTP only: reads the uploads, calls the verifier, shapes the answer."""
+
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app import schemas, uploads
+from app.openapi import multipart, problems
+from app.settings import Settings
+from app.verifier import Timings, Verifier
+from model.manifest import Level, contract_id
+
+router = APIRouter()
+FORMATS = ["JPEG", "PNG", "WebP", "PGM", "PPM"]
+
+
+def verifier_of(request: Request) -> Verifier:
+    return cast("Verifier", request.app.state.verifier)
+
+
+def settings_of(request: Request) -> Settings:
+    return cast("Settings", request.app.state.settings)
+
+
+TheVerifier = Annotated[Verifier, Depends(verifier_of)]
+TheSettings = Annotated[Settings, Depends(settings_of)]
+
+
+UPLOAD = ("multipart_invalid", "body_too_large", "file_too_large", "unsupported_media_type")
+IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
+IMAGE_TOO = ("image_too_many_pixels", "image_animated")
+BUSY = ("overloaded", "draining")
+
+
+@router.post(
+    "/verify",
+    operation_id="verify",
+    summary="Do two photos show the same person?",
+    responses=problems(*UPLOAD, *IMAGE, *IMAGE_TOO, "level_not_supported", *BUSY),
+    openapi_extra=multipart(["image1", "image2"], fmr=True),
+)
+async def verify(
+    request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
+) -> schemas.Verification:
+    form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
+    fmr = uploads.parse_rate(form.fields.get("fmr"))
+    verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr)
+    _mark(response, verified.timings)
+    point = verified.decision.operating_point
+    return schemas.Verification(
+        same=verified.decision.same,
+        distance=verified.decision.distance,
+        threshold=point.threshold,
+        metric=verifier.manifest.metric,
+        operating_point=schemas.OperatingPoint.model_validate(point),
+        fmr_estimate=schemas.FmrEstimate.model_validate(verified.decision.fmr_estimate),
+        faces={name: schemas.Face.model_validate(face) for name, face in verified.faces.items()},
+        model=_identity(verifier),
+        request_id=request.state.request_id,
+    )
+
+
+@router.post(
+    "/embed",
+    operation_id="embed",
+    summary="The embedding of the face in a photo",
+    responses=problems(*UPLOAD, *IMAGE, *IMAGE_TOO, *BUSY),
+    openapi_extra=multipart(["image"]),
+)
+async def embed(
+    request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
+) -> schemas.Embedding:
+    form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
+    embedded = await verifier.embed(form.files["image"])
+    _mark(response, embedded.timings)
+    return schemas.Embedding(
+        embedding=embedded.embedding.tolist(),
+        dimension=len(embedded.embedding),
+        metric=verifier.manifest.metric,
+        normalized=verifier.manifest.normalized,
+        face=schemas.Face.model_validate(embedded.face),
+        model=_identity(verifier),
+        request_id=request.state.request_id,
+    )
+
+
+@router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems())
+async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Model:
+    manifest = verifier.manifest
+    return schemas.Model(
+        **dict(_identity(verifier)),
+        metric=manifest.metric,
+        dimension=manifest.embedding_size,
+        normalized=manifest.normalized,
+        detector=manifest.detector,
+        default_fmr=verifier.policy.default_fmr,
+        levels=_levels(manifest.calibration.levels if manifest.calibration else ()),
+        limits=schemas.Limits(formats=FORMATS, **settings.model_dump(include=set(schemas.Limits.model_fields))),
+        liveness_detection=False,
+        licences=list(manifest.licences),
+    )
+
+
+@router.get("/livez", operation_id="livez", summary="The process answers", responses=problems())
+async def livez() -> schemas.Status:
+    return schemas.Status(status="ok")
+
+
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    summary="The bundle answers, and gives the recorded distances",
+    responses=problems("not_ready", *BUSY),
+)
+async def readyz(verifier: TheVerifier) -> schemas.Status:
+    await verifier.check()
+    return schemas.Status(status="ok")
+
+
+def _identity(verifier: Verifier) -> schemas.ModelIdentity:
+    manifest = verifier.manifest
+    return schemas.ModelIdentity(name=manifest.name, version=manifest.version, contract_id=contract_id(manifest))
+
+
+def _levels(levels: Sequence[Level]) -> list[schemas.Level]:
+    return [
+        schemas.Level(
+            fmr=level.fmr,
+            threshold=level.operating_point.threshold if level.operating_point else None,
+            operating_point=level.operating_point and schemas.OperatingPoint.model_validate(level.operating_point),
+            reason=level.reason,
+        )
+        for level in levels
+    ]
+
+
+def _mark(response: Response, timings: Timings) -> None:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Server-Timing"] = ", ".join(
+        f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in vars(timings).items()
+    )

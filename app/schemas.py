@@ -1,0 +1,130 @@
+"""The public request and response shapes: the contract that clients read in OpenAPI."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[tuple[Rate, Rate], Field(description="95 % confidence interval")]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Box(Shape):
+    """Integer pixels of the upright picture (EXIF orientation applied), origin top left."""
+
+    x: int = Field(examples=[31])
+    y: int = Field(examples=[44])
+    width: int = Field(examples=[120])
+    height: int = Field(examples=[151])
+
+
+class Quality(Shape):
+    size_px: int = Field(description="Shorter side of the face in the picture, in pixels", examples=[120])
+    sharpness: Rate = Field(description="Of the crop: 0 all blur, 1 all detail (Crete et al., 2007)", examples=[0.71])
+    brightness: Rate = Field(description="Mean of the crop: 0 black, 1 white", examples=[0.52])
+
+
+class Face(Shape):
+    box: Box
+    score: Rate | None = Field(description="The detector's score; null where the bundle has no detector")
+    count: int = Field(description="Faces found in the picture; the largest is taken", examples=[1])
+    quality: Quality
+    warnings: list[str] = Field(
+        description="Reasons for care. no_detector: the whole picture was taken as the face", examples=[["no_detector"]]
+    )
+
+
+class OperatingPoint(Shape):
+    """A threshold and its error rates, measured on people that training never saw."""
+
+    fmr: Rate = Field(description="False match rate: share of pairs of strangers taken for one person", examples=[0.1])
+    fmr_ci95: Interval = Field(examples=[[0.03, 0.2]])
+    fnmr: Rate = Field(description="False non-match rate: share of pairs of one person told apart", examples=[0.2])
+    fnmr_ci95: Interval = Field(examples=[[0.1, 0.3]])
+    impostor_pairs: int = Field(description="Pairs of strangers behind the FMR", examples=[4500])
+    genuine_pairs: int = Field(description="Pairs of one person behind the FNMR", examples=[450])
+    people: int = Field(examples=[10])
+
+
+class FmrEstimate(Shape):
+    """What the distance means: the share of pairs of strangers in the calibration data that are at least as close."""
+
+    value: Rate = Field(examples=[0.004])
+    ci95: Interval = Field(examples=[[0.0, 0.02]])
+    at_most: bool = Field(description="True where no pair of strangers was as close: `value` is then an upper bound")
+
+
+class ModelIdentity(Shape):
+    name: str = Field(examples=["tutorial"])
+    version: str = Field(examples=["1"])
+    contract_id: str = Field(
+        description="Names the embedding space: compare embeddings only where it is equal", examples=["sha256:1f2e..."]
+    )
+
+
+class Verification(Shape):
+    same: bool = Field(description="Exactly `distance <= threshold`")
+    distance: float = Field(ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.4134])
+    threshold: float = Field(ge=0, examples=[0.5821])
+    metric: str = Field(examples=["euclidean"])
+    operating_point: OperatingPoint
+    fmr_estimate: FmrEstimate
+    faces: dict[str, Face] = Field(description="The face taken from each picture: image1, image2")
+    model: ModelIdentity
+    request_id: str
+
+
+class Embedding(Shape):
+    embedding: list[float] = Field(description="float32 values; biometric data: treat it as such")
+    dimension: int = Field(examples=[50])
+    metric: str = Field(examples=["euclidean"])
+    normalized: bool = Field(description="Whether embeddings have unit length (distances then end at 2)")
+    face: Face
+    model: ModelIdentity
+    request_id: str
+
+
+class Level(Shape):
+    fmr: Rate = Field(examples=[0.1])
+    threshold: float | None = Field(description="null where the calibration data cannot support the level")
+    operating_point: OperatingPoint | None
+    reason: str | None = Field(description="Why the level is not supported")
+
+
+class Limits(Shape):
+    formats: list[str] = Field(examples=[["JPEG", "PNG", "WebP", "PGM", "PPM"]])
+    max_file_bytes: int
+    max_body_bytes: int
+    max_pixels: int
+    min_side: int
+
+
+class Model(ModelIdentity):
+    metric: str = Field(examples=["euclidean"])
+    dimension: int = Field(examples=[50])
+    normalized: bool
+    detector: str = Field(description="whole_picture: none, the picture is the face", examples=["whole_picture"])
+    default_fmr: Rate = Field(description="The level of decisions that ask for no other", examples=[0.1])
+    levels: list[Level]
+    limits: Limits
+    liveness_detection: bool = Field(description="Always false: a photo of a photo matches")
+    licences: list[str]
+
+
+class Status(Shape):
+    status: str = Field(examples=["ok"])
+
+
+class Problem(Shape):
+    """RFC 9457: the body of every answer that is not 2xx."""
+
+    type: str = Field(examples=["urn:facepair:error:image_corrupt"])
+    title: str = Field(examples=["Unprocessable Entity"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["The picture is damaged and cannot be decoded."])
+    code: str = Field(description="Stable: programs decide by this", examples=["image_corrupt"])
+    image: str | None = Field(default=None, description="The part at fault", examples=["image1"])
+    request_id: str

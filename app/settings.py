@@ -1,0 +1,51 @@
+"""The service's settings: read once from the environment, frozen, refused with one line where wrong."""
+
+import os
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.images import ImageLimits
+
+PREFIX = "FACEPAIR_"
+
+
+class SettingsError(Exception):
+    """An environment variable is wrong; the message is one line that names it."""
+
+
+class Settings(BaseSettings):
+    """Each field is an environment variable: FACEPAIR_ and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    bundle: str = Field("tutorial", description="The bundle to serve: a shipped one's name, or a folder")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where the network runs")
+    fmr: float | None = Field(None, description="Default false match rate; unset: the bundle's own", gt=0, lt=1)
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, description="Port to listen on", ge=1, le=65535)
+    threads: int | None = Field(None, description="Threads of the network; unset: one a core", ge=1)
+    max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)
+    max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
+    max_pixels: int = Field(25_000_000, description="Most pixels (width x height) in a picture", ge=1)
+    min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
+    max_batch: int = Field(32, description="Most faces embedded in one go", ge=4)
+    max_waiting: int = Field(128, description="Most faces waiting to be embedded; more get 503", ge=4)
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(self.max_pixels, self.min_side)
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment. Raises SettingsError, also for a name that nobody reads."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SettingsError(f"{name} is no setting of Facepair")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from error

@@ -1,0 +1,107 @@
+"""The use case: pictures to a decision or an embedding. Knows no HTTP; its collaborators are passed in."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.batching import Batched, Batcher
+from model.decision import Decision, Policy
+from model.embedder import Embedding, check_self_test, distances, golden_crops
+from model.faces import Crop, Face
+from model.images import InvalidImage, Rgb
+from model.manifest import Manifest
+
+
+class RefusedImageError(Exception):
+    """One of the pictures cannot be used: `image` is its name in the request, `__cause__` the reason."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(image)
+        self.image = image
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds a stage; of two pictures that ran side by side, the slower one's."""
+
+    decode: float
+    detect: float
+    queue: float
+    embed: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    decision: Decision
+    faces: dict[str, Face]
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class Embedded:
+    embedding: Embedding
+    face: Face
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class _Found:
+    face: Face
+    decode: float
+    detect: float
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Everything before the batcher depends on the input; only crops of one shape enter it."""
+
+    manifest: Manifest
+    policy: Policy
+    decode: Callable[[bytes], Awaitable[Rgb]]
+    find_face: Callable[[Rgb], Face]
+    embedder: Batcher[Crop, Embedding]
+
+    async def verify(self, image1: bytes, image2: bytes, fmr: float | None = None) -> Verification:
+        """Judges whether both pictures show one person.
+
+        Raises LevelNotSupported before any work, RefusedImageError for a picture, and what the batcher raises.
+        """
+        self.policy.operating_point(fmr)
+        one, two = await asyncio.gather(self._find("image1", image1), self._find("image2", image2))
+        batched = await self.embedder.submit(one.face.crop, two.face.crop)
+        distance = float(distances(batched[0].value, batched[1].value))
+        faces = {"image1": one.face, "image2": two.face}
+        return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], batched))
+
+    async def embed(self, image: bytes) -> Embedded:
+        """The embedding of the face in the picture. Raises as `verify` does."""
+        found = await self._find("image", image)
+        batched = await self.embedder.submit(found.face.crop)
+        return Embedded(batched[0].value, found.face, _timings([found], batched))
+
+    async def check(self) -> None:
+        """Embeds the golden crops as any request would. Raises SelfTestError, or what the batcher raises."""
+        batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
+        check_self_test(np.stack([result.value for result in batched]), self.manifest.self_test)
+
+    async def _find(self, name: str, image: bytes) -> _Found:
+        try:
+            started = time.perf_counter()
+            picture = await self.decode(image)
+            decoded = time.perf_counter()
+            face = await asyncio.to_thread(self.find_face, picture)
+        except InvalidImage as error:
+            raise RefusedImageError(name) from error
+        return _Found(face, decoded - started, time.perf_counter() - decoded)
+
+
+def _timings(found: list[_Found], batched: list[Batched[Embedding]]) -> Timings:
+    return Timings(
+        decode=max(each.decode for each in found),
+        detect=max(each.detect for each in found),
+        queue=max(each.waited for each in batched),
+        embed=max(each.ran for each in batched),
+    )

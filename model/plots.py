@@ -1,0 +1,65 @@
+"""The curves of an evaluation as figures; measures nothing, saves nothing, shows no picture of anybody."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from model.evaluation import Evaluation, RatesAtThreshold
+from model.metrics import Curve, Scores
+
+_TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6]
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4.5), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def det(rates: Curve, evaluation: Evaluation) -> Figure:
+    figure, axes = _axes(f"DET: {_subject(evaluation)}", "FMR", "FNMR")
+    inside = (rates.fmr > 0) & (rates.fnmr > 0)
+    axes.plot(stats.norm.ppf(rates.fmr[inside]), stats.norm.ppf(rates.fnmr[inside]))
+    axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":", label=f"EER {evaluation.eer.value:.3f}")
+    ticks = stats.norm.ppf(_TICKS)
+    labels = [f"{tick:g}" for tick in _TICKS]
+    axes.set_xticks(ticks, labels)
+    axes.set_yticks(ticks, labels)
+    axes.set(xlim=(ticks[0], ticks[-1]), ylim=(ticks[0], ticks[-1]))
+    _mark(axes, [(stats.norm.ppf(r.fmr.value), stats.norm.ppf(r.fnmr.value), r) for r in evaluation.rates])
+    return figure
+
+
+def roc(rates: Curve, evaluation: Evaluation) -> Figure:
+    figure, axes = _axes(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
+    axes.step(rates.fmr, 1 - rates.fnmr, where="post", label=f"AUC {evaluation.auc.value:.4f}")
+    axes.set_xscale("log")
+    axes.set(xlim=(1 / evaluation.impostor_pairs, 1), ylim=(0, 1.02))
+    _mark(axes, [(r.fmr.value, 1 - r.fnmr.value, r) for r in evaluation.rates])
+    return figure
+
+
+def _mark(axes: Axes, points: list[tuple[float, float, RatesAtThreshold]]) -> None:
+    for x, y, rate in points:
+        axes.plot(x, y, "o", label=f"threshold for FMR {rate.level:g}")
+    axes.legend()
+
+
+def distances(scores: Scores, evaluation: Evaluation) -> Figure:
+    figure, axes = _axes(f"Distances: {_subject(evaluation)}", "distance", "share of pairs")
+    bins = np.linspace(0, scores.distance.max(), 60).tolist()
+    groups = [("strangers", scores.impostor_distances), ("same person", scores.genuine_distances)]
+    for name, found in groups:
+        label = f"{name}: {len(found)} pairs"
+        axes.hist(found, bins, weights=np.full(len(found), 1 / len(found)), alpha=0.55, label=label)
+    for rate in evaluation.rates:
+        axes.axvline(rate.threshold, color="black", linestyle="--", label=f"threshold for FMR {rate.level:g}")
+    axes.legend()
+    return figure
+
+
+def _subject(evaluation: Evaluation) -> str:
+    return f"{evaluation.bundle} on {len(evaluation.data.people)} people of {evaluation.data.name}"
