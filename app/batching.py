@@ -84,7 +84,8 @@ class Batcher(Generic[Item, Result]):
         waiters = [_Waiter(item, now, loop.create_future()) for item in items]
         self._waiting.extend(waiters)
         self._arrived.set()
-        return await asyncio.gather(*(waiter.future for waiter in waiters))
+        results: list[Batched[Result]] = await asyncio.gather(*(waiter.future for waiter in waiters))
+        return results
 
     async def _run(self) -> None:
         while self._waiting or not self._closed:

@@ -19,7 +19,8 @@ from app.verifier import Verifier
 from model import bundle
 from model.bundle import BundleError
 from model.decision import Policy
-from model.embedder import Embedder, SelfTestError
+from model.embedder import Embedder, Embedding, SelfTestError
+from model.faces import Crop
 
 DESCRIPTION = """Do two photos show the same person? Every answer says at which measured error rate it decides.
 
@@ -39,7 +40,9 @@ def open_engine(settings: Settings) -> Embedder:
 def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] = open_engine) -> FastAPI:
     """The service, ready to run. Raises BundleError or SelfTestError where the bundle cannot be served."""
     engine = open_engine(settings)
-    batcher = Batcher(engine.embed, settings.max_batch, settings.max_waiting)
+    batcher: Batcher[Crop, Embedding] = Batcher(
+        lambda crops: list(engine.embed(crops)), settings.max_batch, settings.max_waiting
+    )
     policy = Policy(engine.manifest, settings.fmr)
 
     @asynccontextmanager

@@ -61,9 +61,9 @@ def save(folder: Path, bundle: Bundle) -> Manifest:
     data = safetensors.torch.save(bundle.weights)
     manifest = msgspec.structs.replace(bundle.manifest, weights_sha256=hashlib.sha256(data).hexdigest())
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    if folder.exists():
-        raise BundleError(f"{folder} exists already: choose another folder or remove it")
     try:
+        if folder.exists():
+            raise BundleError(f"{folder} exists already: choose another folder or remove it")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
             half = Path(scratch) / "bundle"

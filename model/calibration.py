@@ -23,29 +23,20 @@ def calibrate(scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS
     impostors = scores.impostor_distances
     if len(impostors) == 0 or len(scores.genuine_distances) == 0:
         raise DataError("calibration needs two people or more, and a person with two pictures or more")
-    calibrated = tuple(_level(scores, fmr) for fmr in levels)
-    supported = [level.fmr for level in calibrated if level.operating_point]
+    reasons = {fmr: _unsupported(scores, fmr) for fmr in levels}
+    supported = [fmr for fmr in levels if reasons[fmr] is None]
     if not supported:
         raise DataError(f"{scores.people} people with {len(impostors)} impostor pairs support no level")
+    tail = _tail_distances(impostors)
+    rates = Rates(scores, np.array([*(_threshold(scores, fmr) for fmr in supported), *tail]))
+    points = {fmr: _operating_point(scores, fmr, rates, index) for index, fmr in enumerate(supported)}
     return Calibration(
         data=data,
-        levels=calibrated,
+        levels=tuple(Level(fmr, points.get(fmr), reasons[fmr]) for fmr in levels),
         default_fmr=min((fmr for fmr in supported if fmr >= PREFERRED_LEVEL), default=max(supported)),
-        impostor_tail=_tail(scores),
+        impostor_tail=tuple(_tail_point(rates, index) for index in range(len(supported), len(rates.thresholds))),
         fmr_ci95_below_tail=(0.0, min(1.0, _rounded(3 / len(impostors)))),
     )
-
-
-def _level(scores: Scores, fmr: float) -> Level:
-    reason = _unsupported(scores, fmr)
-    if reason:
-        return Level(fmr, None, reason)
-    rates = metrics.curve(scores)
-    chosen = int(np.searchsorted(rates.fmr, fmr, side="right")) - 1
-    threshold = float(rates.thresholds[chosen])
-    if not np.isfinite(threshold):
-        return Level(fmr, None, "more impostor pairs than that are at the smallest distance of all")
-    return Level(fmr, _operating_point(scores, fmr, threshold))
 
 
 def _unsupported(scores: Scores, fmr: float) -> str | None:
@@ -57,39 +48,46 @@ def _unsupported(scores: Scores, fmr: float) -> str | None:
         return f"{impostor_pairs} impostor pairs; {needed} or more are needed"
     if pairs_of_people < needed:
         return f"{scores.people} people, so {pairs_of_people} pairs of people; {needed} or more are needed"
+    if not np.isfinite(_threshold(scores, fmr)):
+        return "more impostor pairs than that are at the smallest distance of all"
     return None
 
 
-def _operating_point(scores: Scores, fmr: float, threshold: float) -> OperatingPoint:
-    rate = Rates(scores, np.array([threshold]))
+def _threshold(scores: Scores, fmr: float) -> float:
+    """The largest distance at which no more than this share of impostor pairs is accepted; -inf if there is none."""
+    rates = metrics.curve(scores)
+    return float(rates.thresholds[np.searchsorted(rates.fmr, fmr, side="right") - 1])
+
+
+def _operating_point(scores: Scores, fmr: float, rates: "Rates", index: int) -> OperatingPoint:
     return OperatingPoint(
         fmr=fmr,
-        threshold=threshold,
-        fmr_ci95=rate.fmr_ci95(0),
-        fnmr=_rounded(float(rate.fnmr[0])),
-        fnmr_ci95=rate.fnmr_ci95(0),
+        threshold=float(rates.thresholds[index]),
+        fmr_ci95=rates.fmr_ci95(index),
+        fnmr=_rounded(float(rates.fnmr[index])),
+        fnmr_ci95=rates.fnmr_ci95(index),
         impostor_pairs=len(scores.impostor_distances),
         genuine_pairs=len(scores.genuine_distances),
         people=scores.people,
     )
 
 
-def _tail(scores: Scores) -> tuple[TailPoint, ...]:
-    """The impostor distances at ranks 1, 2, 3 ... growing by a tenth, up to all: about a hundred points."""
-    closest = np.sort(scores.impostor_distances)
+def _tail_distances(impostors: Floats) -> Floats:
+    """The impostor distances at ranks 1, 2, 3 ... growing by a tenth, up to all: about a hundred."""
+    closest = np.sort(impostors)
     ranks = np.unique(np.round(1.1 ** np.arange(0, np.log(len(closest)) / np.log(1.1))).astype(np.int64))
-    distances = np.unique(closest[np.append(ranks, len(closest)) - 1])
-    rate = Rates(scores, distances)
-    return tuple(
-        TailPoint(float(distance), _rounded(float(rate.fmr[i])), rate.fmr_ci95(i))
-        for i, distance in enumerate(distances)
-    )
+    return np.unique(closest[np.append(ranks, len(closest)) - 1])
+
+
+def _tail_point(rates: "Rates", index: int) -> TailPoint:
+    return TailPoint(float(rates.thresholds[index]), _rounded(float(rates.fmr[index])), rates.fmr_ci95(index))
 
 
 class Rates:
     """FMR and FNMR of scores at given thresholds, with their 95 % intervals."""
 
     def __init__(self, scores: Scores, thresholds: Floats) -> None:
+        self.thresholds = thresholds
         self.fmr, self.fnmr = metrics.curve(scores).at(thresholds)
         self._impostors = len(scores.impostor_distances)
         self._genuine = len(scores.genuine_distances)

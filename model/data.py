@@ -76,29 +76,23 @@ def load(folder: Path, faces: FaceFinder, min_pictures: int = 1, track: Track = 
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}")
-    paths = [path for person in _sorted(folder) if person.is_dir() for path in _sorted(person) if path.is_file()]
+    found: dict[str, list[_Picture]] = {person.name: [] for person in _sorted(folder) if person.is_dir()}
     skipped: list[Skipped] = []
-    crops: dict[str, list[Crop]] = {}
-    digests: dict[str, list[str]] = {}
-    for path in track(paths):
-        data = path.read_bytes()
+    for path in track([path for person in found for path in _sorted(folder / person) if path.is_file()]):
         try:
-            crop = faces.find(decode(data)).crop
+            found[path.parent.name].append(_read(path, faces))
         except InvalidImage as error:
             skipped.append(Skipped(path, type(error).__name__))
-            continue
-        crops.setdefault(path.parent.name, []).append(crop)
-        digests.setdefault(path.parent.name, []).append(hashlib.sha256(data).hexdigest())
-    people = [person for person in crops if len(crops[person]) >= min_pictures]
-    skipped += [Skipped(folder / person, "TooFewPictures") for person in crops if person not in set(people)]
+    people = {person: pictures for person, pictures in found.items() if len(pictures) >= min_pictures}
+    skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]
     if len(people) < 2:
         raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
     return Dataset(
         name=folder.name,
         people=tuple(people),
-        fingerprints=tuple(_fingerprint(digests[person]) for person in people),
-        crops=np.stack([crop for person in people for crop in crops[person]]),
-        labels=np.repeat(np.arange(len(people)), [len(crops[person]) for person in people]),
+        fingerprints=tuple(_fingerprint(pictures) for pictures in people.values()),
+        crops=np.stack([picture.crop for pictures in people.values() for picture in pictures]),
+        labels=np.repeat(np.arange(len(people)), [len(pictures) for pictures in people.values()]),
         skipped=tuple(skipped),
     )
 
@@ -122,8 +116,20 @@ def folds(people: int, count: int, rng: np.random.Generator) -> list[tuple[Indic
     return [(np.setdiff1d(np.arange(people), part), np.sort(part)) for part in parts]
 
 
-def _fingerprint(digests: Sequence[str]) -> str:
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+@dataclass(frozen=True)
+class _Picture:
+    crop: Crop
+    sha256: str
+
+
+def _read(path: Path, faces: FaceFinder) -> _Picture:
+    data = path.read_bytes()
+    return _Picture(faces.find(decode(data)).crop, hashlib.sha256(data).hexdigest())
+
+
+def _fingerprint(pictures: Sequence[_Picture]) -> str:
+    digests = "".join(sorted(picture.sha256 for picture in pictures))
+    return hashlib.sha256(digests.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
 
 def _sorted(folder: Path) -> list[Path]:

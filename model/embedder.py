@@ -43,11 +43,15 @@ class Embedder:
 
     def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""
-        return embed(self._network, np.stack(crops), self._device)
+        return embed(self._network, np.ascontiguousarray(crops), self._device)
 
     def self_test(self) -> None:
         """Embeds the synthetic golden crops. Raises SelfTestError unless their distances are as recorded."""
-        check_self_test(self.embed(golden_crops(self.manifest.crop)), self.manifest.self_test)
+        try:
+            embeddings = self.embed(golden_crops(self.manifest.crop))
+        except RuntimeError as error:
+            raise SelfTestError("the network does not take the crop that the manifest names") from error
+        check_self_test(embeddings, self.manifest.self_test)
 
 
 def embed(module: nn.Module, crops: NDArray[np.uint8], device: str = "cpu", batch: int = 256) -> NDArray[np.float32]:
@@ -61,7 +65,8 @@ def embed(module: nn.Module, crops: NDArray[np.uint8], device: str = "cpu", batc
 def distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
     """Euclidean distances of embeddings, row by row, as every part of Facepair counts them: six decimals."""
     difference = first.astype(np.float64) - second
-    return np.round(np.linalg.norm(difference, axis=-1), DISTANCE_DECIMALS)
+    rounded: NDArray[np.float64] = np.round(np.linalg.norm(difference, axis=-1), DISTANCE_DECIMALS)
+    return rounded
 
 
 def golden_crops(geometry: CropGeometry) -> NDArray[np.uint8]:

@@ -118,8 +118,7 @@ def _check(picture: Image.Image, limits: ImageLimits) -> None:
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        orientation = picture.getexif().get(_ORIENTATION_TAG)
-        transposition = _UPRIGHT.get(orientation)
+        transposition = _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG, 1))
     except _DECODER_ERRORS:
         return picture  # broken EXIF says nothing about the pixels
     return picture if transposition is None else picture.transpose(transposition)

@@ -16,7 +16,7 @@ Interval: TypeAlias = tuple[Share, Share]
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True): ...
 
 
-class DataSource(_Strict):
+class DataSource(_Strict, frozen=True):
     """Which pictures: the folder's name, a digest over all of them, and a short digest for each person.
 
     People are known by their pictures' bytes, so that evaluation can leave out whoever was in training,
@@ -29,7 +29,7 @@ class DataSource(_Strict):
     people: tuple[str, ...]
 
 
-class Training(_Strict):
+class Training(_Strict, frozen=True):
     """Where the weights come from."""
 
     recipe: dict[str, str | int | float]
@@ -38,7 +38,7 @@ class Training(_Strict):
     versions: dict[str, str]
 
 
-class OperatingPoint(_Strict):
+class OperatingPoint(_Strict, frozen=True):
     """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured."""
 
     fmr: Share
@@ -51,7 +51,7 @@ class OperatingPoint(_Strict):
     people: Count
 
 
-class Level(_Strict):
+class Level(_Strict, frozen=True):
     """A false match rate and its operating point, or the reason why the data cannot support it."""
 
     fmr: Share
@@ -59,7 +59,7 @@ class Level(_Strict):
     reason: str | None = None
 
 
-class TailPoint(_Strict):
+class TailPoint(_Strict, frozen=True):
     """The share `fmr` of calibration impostor pairs is at least as close as `distance`."""
 
     distance: Distance
@@ -67,7 +67,7 @@ class TailPoint(_Strict):
     ci95: Interval
 
 
-class Calibration(_Strict):
+class Calibration(_Strict, frozen=True):
     """What the distances mean, measured on people that training never saw. The tail rises with distance."""
 
     data: DataSource
@@ -77,7 +77,7 @@ class Calibration(_Strict):
     fmr_ci95_below_tail: Interval
 
 
-class Manifest(_Strict):
+class Manifest(_Strict, frozen=True):
     """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served."""
 
     name: str

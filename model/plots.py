@@ -24,7 +24,7 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
     inside = (rates.fmr > 0) & (rates.fnmr > 0)
     axes.plot(stats.norm.ppf(rates.fmr[inside]), stats.norm.ppf(rates.fnmr[inside]))
     axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":", label=f"EER {evaluation.eer.value:.3f}")
-    ticks = stats.norm.ppf(_TICKS)
+    ticks = np.asarray(stats.norm.ppf(_TICKS))
     labels = [f"{tick:g}" for tick in _TICKS]
     axes.set_xticks(ticks, labels)
     axes.set_yticks(ticks, labels)

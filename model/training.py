@@ -75,7 +75,8 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         # Channels last: a step takes two thirds of the time.
-        self.network = BACKBONES[recipe.backbone]().to(memory_format=torch.channels_last)
+        network = BACKBONES[recipe.backbone]()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
         # Keras's RMSprop, whose defaults differ from PyTorch's.
         self.optimizer = torch.optim.RMSprop(self.network.parameters(), lr=recipe.learning_rate, alpha=0.9, eps=1e-7)
         self.reports: list[EpochReport] = []
@@ -127,7 +128,8 @@ def train_step(run: Run, first: Tensor, second: Tensor, genuine: Tensor) -> Tens
     The towers share one set of weights and one forward pass, but not their dropout.
     """
     embeddings = run.network(torch.cat([first, second]))
-    loss = contrastive(*embeddings.chunk(2), genuine, run.recipe.margin)
+    first_embeddings, second_embeddings = embeddings.chunk(2)
+    loss = contrastive(first_embeddings, second_embeddings, genuine, run.recipe.margin)
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()

@@ -1,0 +1,89 @@
+"""Makes what the tests need: pictures, folders of people and real, tiny bundles. No photo of anybody."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from model import bundle
+from model.bundle import Bundle
+from model.calibration import calibrate
+from model.embedder import embed, golden_crops, self_test_distances
+from model.manifest import Calibration, DataSource, Manifest, Training
+from model.metrics import Scores
+from model.network import TutorialNetwork, weights_of
+from model.training import TUTORIAL_CROP
+
+CALIBRATION_DATA = DataSource("simulated", "0" * 64, 80, tuple(f"person-{i}" for i in range(40)))
+
+
+def face(person: int, picture: int = 0, width: int = 92, height: int = 112) -> NDArray[np.uint8]:
+    """A grey pattern (height, width): the same blobs for one person, moved a little from picture to picture."""
+    rng = np.random.default_rng([person, 77])
+    y, x = np.mgrid[0:height, 0:width] / height
+    jitter = np.random.default_rng([person, picture]).normal(0, 0.01, size=2)
+    total = np.zeros((height, width))
+    for cy, cx, size, weight in rng.uniform([0, 0, 0.05, -1], [1, 0.8, 0.3, 1], size=(8, 4)):
+        distance = (y - cy - jitter[0]) ** 2 + (x - cx - jitter[1]) ** 2
+        total += weight * np.exp(-distance / size**2)
+    return np.clip(128 + 90 * total, 0, 255).astype(np.uint8)
+
+
+def encoded(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The pixels as a file of this kind."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def write_people(folder: Path, people: int, pictures: int) -> Path:
+    """A folder of identities: p1, p2 ... with 1.pgm, 2.pgm ... each."""
+    for person in range(people):
+        home = folder / f"p{person + 1}"
+        home.mkdir(parents=True)
+        for picture in range(pictures):
+            (home / f"{picture + 1}.pgm").write_bytes(encoded(face(person, picture), "PPM"))
+    return folder
+
+
+def simulated_scores(people: int = 40, pictures: int = 2, seed: int = 0) -> Scores:
+    """Scores of all pairs of pictures on a line, where those of one person lie close together."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(people), pictures)
+    place = np.repeat(rng.uniform(0, 10, people), pictures) + rng.normal(0, 0.1, people * pictures)
+    first, second = np.triu_indices(len(labels), k=1)
+    distance = np.round(np.abs(place[first] - place[second]), 6).astype(np.float64)
+    return Scores(distance, labels[first] == labels[second], labels[first], labels[second])
+
+
+def make_bundle(name: str = "tiny", seed: int = 0, calibration: Calibration | None = None) -> Bundle:
+    """The tutorial's network with random weights; operating points from simulated scores unless given."""
+    torch.manual_seed(seed)
+    network = TutorialNetwork()
+    golden = embed(network, golden_crops(TUTORIAL_CROP))
+    manifest = Manifest(
+        name=name,
+        version="1",
+        backbone="tutorial",
+        embedding_size=golden.shape[1],
+        normalized=False,
+        metric="euclidean",
+        crop=TUTORIAL_CROP,
+        detector="whole_picture",
+        weights_sha256="",
+        self_test=self_test_distances(golden),
+        licences=("none: random weights",),
+        training=Training({"seed": seed}, DataSource("none", "0" * 64, 0, ()), "unknown", {}),
+        calibration=calibration or calibrate(simulated_scores(), CALIBRATION_DATA),
+    )
+    return Bundle(manifest, weights_of(network))
+
+
+def save_bundle(folder: Path, seed: int = 0) -> Path:
+    bundle.save(folder, make_bundle(folder.name, seed))
+    return folder
