@@ -68,18 +68,22 @@ def kind_of(error: Exception) -> ErrorKind:
     return ERRORS.get(type(reason), ERRORS[Exception])  # type: ignore[arg-type]
 
 
-def problem_response(error: Exception, request_id: str) -> Response:
-    """The envelope for any error: nothing in it comes from a library or from what was sent."""
-    kind = kind_of(error)
-    problem = Problem(
+def problem_of(kind: ErrorKind, request_id: str, image: str | None = None) -> Problem:
+    return Problem(
         type=f"urn:facepair:error:{kind.code}",
         title=HTTPStatus(kind.status).phrase,
         status=kind.status,
         detail=kind.detail,
         code=kind.code,
-        image=getattr(error, "image", None),
+        image=image,
         request_id=request_id,
     )
+
+
+def problem_response(error: Exception, request_id: str) -> Response:
+    """The envelope for any error: nothing in it comes from a library or from what was sent."""
+    kind = kind_of(error)
+    problem = problem_of(kind, request_id, getattr(error, "image", None))
     headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
     if kind.retry_after:
         headers["Retry-After"] = str(kind.retry_after)

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors
+from app import errors, openapi
 from app.batching import Batcher
 from app.decoding import decoder
 from app.gate import Gate
@@ -60,6 +60,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     service.include_router(router)
     service.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     errors.install(service)
+    openapi.add_problem(service)
     return service
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from app.errors import ERRORS, HTTP_ERRORS, ErrorKind
+from fastapi import FastAPI
+
+from app.errors import ERRORS, HTTP_ERRORS, ErrorKind, problem_of
 from app.schemas import Problem
 
 _FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or binary PGM/PPM, told by content"}
@@ -17,21 +19,23 @@ def multipart(images: list[str], fmr: bool = False) -> dict[str, Any]:
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI error answers of a route, an example a code, from the table of errors."""
+    """The error answers of a route, an example a code, from the table of errors."""
     kinds = {kind.code: kind for kind in (*ERRORS.values(), *HTTP_ERRORS.values())}
-    answers: dict[int | str, dict[str, Any]] = {}
+    statuses: dict[int | str, list[ErrorKind]] = {}
     for kind in (kinds[code] for code in (*codes, "internal_error")):
-        answer = answers.setdefault(kind.status, {"model": Problem, "description": ""})
-        answer["description"] = ", ".join(filter(None, [answer["description"], kind.code]))
-        examples = answer.setdefault("content", {"application/problem+json": {"examples": {}}})
-        examples["application/problem+json"]["examples"][kind.code] = {"value": _example(kind)}
-    return answers
+        statuses.setdefault(kind.status, []).append(kind)
+    return {status: _answer(kinds) for status, kinds in statuses.items()}
 
 
-def _example(kind: ErrorKind) -> dict[str, Any]:
+def add_problem(service: FastAPI) -> None:
+    """Puts the shape of errors into the document, where the answers above refer to it."""
+    service.openapi()["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+
+
+def _answer(kinds: list[ErrorKind]) -> dict[str, Any]:
+    examples = {kind.code: {"value": problem_of(kind, "0f8e...").model_dump(exclude_none=True)} for kind in kinds}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
     return {
-        "type": f"urn:facepair:error:{kind.code}",
-        "status": kind.status,
-        "code": kind.code,
-        "detail": kind.detail,
+        "description": ", ".join(kind.code for kind in kinds),
+        "content": {"application/problem+json": content},
     }

@@ -43,6 +43,11 @@ BUSY = ("overloaded", "draining")
 async def verify(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
 ) -> schemas.Verification:
+    """Compares the face in `image1` with that in `image2` and decides at a false match rate (`fmr`).
+
+    The distance is Euclidean: 0 for a picture against itself, lower is more alike, symmetric; for embeddings of unit
+    length it ends at 2. There is no liveness detection: a photo of a photo matches.
+    """
     form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
     verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr)
@@ -71,6 +76,7 @@ async def verify(
 async def embed(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
 ) -> schemas.Embedding:
+    """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
     embedded = await verifier.embed(form.files["image"])
     _mark(response, embedded.timings)

@@ -1,13 +1,16 @@
 """A multipart body to named files and fields, all in memory; knows nothing of images."""
 
 import math
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _MAX_FIELD_BYTES = 1024
 
@@ -17,11 +20,15 @@ class NotMultipartError(Exception):
 
 
 class MultipartInvalidError(Exception):
-    """The body is not what its content type says, or holds more parts than any request needs."""
+    """The body is not what its content type says, or breaks off."""
+
+
+class InvalidParameterError(Exception):
+    """A part is unknown, given twice, of the wrong kind, or has a value that makes no sense."""
 
 
 class FileTooLargeError(Exception):
-    """A file is larger than the limit."""
+    """A file is larger than the limit; `image` is the part's name."""
 
     def __init__(self, image: str) -> None:
         super().__init__(image)
@@ -29,15 +36,11 @@ class FileTooLargeError(Exception):
 
 
 class MissingPartError(Exception):
-    """A file that the request needs is absent or empty."""
+    """A file that the request needs is absent or empty; `image` is the part's name."""
 
     def __init__(self, image: str) -> None:
         super().__init__(image)
         self.image = image
-
-
-class InvalidParameterError(Exception):
-    """A part is unknown, given twice, of the wrong kind, or has a value that makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -47,52 +50,91 @@ class Form:
 
 
 async def read_form(request: Request, images: Sequence[str], fields: Sequence[str], max_file_bytes: int) -> Form:
-    """Exactly these files, each once and not empty, and at most these text fields. Raises the errors above."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
+    """Exactly these files, each once and not empty, and at most these text fields.
+
+    Reads no further than the first fault. Raises the errors above.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
         raise NotMultipartError
-    files: dict[str, bytes] = {}
-    texts: dict[str, str] = {}
-    for name, value in await _parts(request, len(images), len(fields)):
-        if name in files or name in texts or name not in (*images, *fields):
-            raise InvalidParameterError
-        if isinstance(value, UploadFile) and name in images:
-            files[name] = await _content(name, value, max_file_bytes)
-        elif isinstance(value, str) and name in fields:
-            texts[name] = value
-        else:
-            raise InvalidParameterError
-    for name in images:
-        if not files.get(name):
-            raise MissingPartError(name)
-    return Form(files, texts)
-
-
-async def _parts(request: Request, files: int, fields: int) -> list[tuple[str, str | UploadFile]]:
-    # One part more than needed is let through, so that the answer can say what is wrong with it.
-    parser = _Parser(
-        request.headers, request.stream(), max_files=files + 1, max_fields=fields + 1, max_part_size=_MAX_FIELD_BYTES
-    )
+    body = _Body(images, fields, max_file_bytes)
     try:
-        form = await parser.parse()
-    except MultiPartException as error:
+        parser = MultipartParser(options.get(b"boundary", b""), body.callbacks())
+        async for chunk in request.stream():
+            parser.write(chunk)
+    except FormParserError as error:
         raise MultipartInvalidError from error
-    if not parser.complete:
+    if not body.ended:
         raise MultipartInvalidError
-    return form.multi_items()
+    for name in images:
+        if not body.parts.get(name):
+            raise MissingPartError(name)
+    parts = {name: bytes(part) for name, part in body.parts.items()}
+    return Form(
+        {name: parts[name] for name in images},
+        {name: parts[name].decode("utf-8", "replace") for name in fields if name in parts},
+    )
 
 
-async def _content(name: str, upload: UploadFile, max_file_bytes: int) -> bytes:
-    if (upload.size or 0) > max_file_bytes:
-        raise FileTooLargeError(name)
-    return await upload.read()
+@dataclass
+class _Body:
+    """What the parser reports, part by part; each fault is raised where it shows."""
 
+    images: Sequence[str]
+    fields: Sequence[str]
+    max_file_bytes: int
+    parts: dict[str, bytearray] = field(default_factory=dict)
+    ended: bool = False
+    _header: bytes = b""
+    _value: bytes = b""
+    _disposition: bytes = b""
+    _name: str = ""
 
-class _Parser(MultiPartParser):
-    spool_max_size = sys.maxsize  # never to disk: the body's size is bounded before it is read
-    complete = False
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self.on_part_begin,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_headers_finished": self.on_headers_finished,
+            "on_part_data": self.on_part_data,
+            "on_end": self.on_end,
+        }
+
+    def on_part_begin(self) -> None:
+        self._disposition = b""
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"name" not in options:
+            raise MultipartInvalidError
+        self._name = options[b"name"].decode("utf-8", "replace")
+        expected = self.images if b"filename" in options else self.fields
+        if self._name not in expected or self._name in self.parts:
+            raise InvalidParameterError
+        self.parts[self._name] = bytearray()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self.parts[self._name]
+        part += data[start:end]
+        if self._name in self.images and len(part) > self.max_file_bytes:
+            raise FileTooLargeError(self._name)
+        if self._name in self.fields and len(part) > _MAX_FIELD_BYTES:
+            raise InvalidParameterError
 
     def on_end(self) -> None:
-        self.complete = True
+        self.ended = True
 
 
 def parse_rate(text: str | None) -> float | None:

@@ -1,0 +1,135 @@
+"""Train a little -> measure -> serve -> verify, through the scripts and a real server, as a user would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import makers
+import pytest
+from test_main import files, running
+
+from model import bundle
+from model.bundle import BundleError
+from model.decision import Policy
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "--genuine-pairs", "400", "--impostor-pairs", "400", "--epochs", "8", "--calibration-people", "9",
+]  # fmt: skip
+
+
+def script(name: str, *arguments: object, status: int = 0) -> str:
+    """What the script prints, both streams; it must end with this status."""
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == status, ended.stdout
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = makers.write_people(tmp_path_factory.mktemp("data") / "people", people=21, pictures=4)
+    (folder / "p3" / "9.pgm").write_bytes(b"P5 broken")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "golden"
+    log = script("train.py", "--recipe", "tutorial", "--data", data, "--out", out, *SMALL)
+    assert "epoch 8/8: loss 0." in log
+    assert "9.pgm: CorruptImage" in log
+    assert "21 people, 84 pictures, 1 skipped" in log
+    return out
+
+
+@pytest.mark.slow
+def test_from_pictures_to_an_answer(data: Path, trained: Path) -> None:
+    log = script("evaluate.py", "--bundle", trained, "--data", data, "--out", trained)
+    report = json.loads((trained / "report.json").read_text())
+    assert (report["genuine_pairs"], report["impostor_pairs"]) == (9 * 6, 36 * 16)
+    assert report["trained_people_left_out"] == 12
+    assert report["people_that_chose_thresholds"] == 9
+    assert report["skipped_pictures"] == 1
+    assert 0.5 < report["auc"]["value"] <= 1
+    assert report["auc"]["ci95"][0] <= report["auc"]["value"] <= report["auc"]["ci95"][1]
+    assert "9 of the 9 people also chose the thresholds" in log
+    assert (trained / "report.md").read_text().strip() in log
+    for plot in ("det.png", "roc.png", "distances.png"):
+        assert (trained / plot).read_bytes().startswith(b"\x89PNG")
+    point = Policy(bundle.load(trained).manifest).operating_point()
+    with running("facepair", trained) as (address, _):
+        answer = httpx.post(f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes())).json()
+    assert answer["same"] is True
+    assert answer["threshold"] == point.threshold
+    assert answer["operating_point"]["fnmr"] == point.fnmr
+    assert answer["operating_point"]["impostor_pairs"] == 36 * 16
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "golden"
+    arguments = ["--recipe", "tutorial", "--data", str(data), "--out", str(out), *SMALL]
+    process = subprocess.Popen([sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "golden.checkpoint"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert "resuming after epoch" in script("train.py", *arguments, "--resume")
+    assert (out / bundle.WEIGHTS).read_bytes() == (trained / bundle.WEIGHTS).read_bytes()
+    assert not checkpoint.exists()
+    assert "exists already" in script("train.py", *arguments, status=1)
+
+
+@pytest.mark.slow
+def test_folds_measure_people_never_seen(data: Path, tmp_path: Path) -> None:
+    log = script("train.py", "--recipe", "tutorial", "--data", data, "--folds", 2, *SMALL[:6], "--out", tmp_path / "no")
+    assert "fold 2/2, people never seen: people 10" in log
+    assert "mean of the folds: people 21" in log
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.slow
+def test_both_protocols_are_reproduced_and_resumed(data: Path, tmp_path: Path) -> None:
+    arguments = ["--data", data, "--out", tmp_path / "r.json", "--seeds", 1, "--folds", 2, "--epochs", 1]
+    table = script("reproduce.py", *arguments)
+    assert "| ROC AUC | " in table
+    results = json.loads((tmp_path / "r.json").read_text())
+    assert [(row["protocol"], row["seed"]) for row in results] == [("tutorial", 0), ("disjoint", 0)]
+    results[0]["auc"] = 0.123
+    (tmp_path / "r.json").write_text(json.dumps(results))
+    assert "| ROC AUC | 0.1230" in script("reproduce.py", *arguments)
+
+
+def test_a_run_without_calibration_people_is_measured_but_not_served(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    log = script("train.py", "--recipe", "tutorial", "--data", data, "--out", out, *SMALL[:4], "--epochs", 1)
+    assert "it can be measured, not served" in log
+    with pytest.raises(BundleError, match="never calibrated"):
+        Policy(bundle.load(out).manifest)
+    assert "in training, nobody to compare" in script("evaluate.py", "--bundle", out, "--data", data, status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("train.py", ["--recipe", "tutorial", "--data", "/nothing"]),
+        ("evaluate.py", ["--bundle", "nothing", "--data", "/nothing"]),
+        ("reproduce.py", ["--data", "/nothing", "--out", "/nothing/x"]),
+    ],
+)
+def test_a_fault_of_the_input_is_one_line(name: str, arguments: list[str]) -> None:
+    assert script(name, *arguments, status=1).startswith("error: no ")
+
+
+def test_a_checkpoint_that_does_not_fit_is_a_clear_error(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.checkpoint").write_bytes(b"junk")
+    arguments = ["--recipe", "tutorial", "--data", data, "--out", tmp_path / "b", *SMALL, "--resume"]
+    assert script("train.py", *arguments, status=1).splitlines()[-1].startswith("error: cannot resume from")

@@ -1,0 +1,147 @@
+"""What only a process or a socket shows: the start, its refusals, and bodies that are never read."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import makers
+import pytest
+
+from model import bundle
+
+COMMANDS = {
+    "facepair": [sys.executable, "-c", "from app.main import serve; serve()"],
+    "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "app.main:build", "--port"],
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(command: str, folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A service in a process of its own, ready; gives its address."""
+    port = free_port()
+    arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
+    environment = os.environ | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port), "FACEPAIR_THREADS": "1"}
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until_ready(address, process)
+        yield address, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_ready(address: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{address}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail("the service did not start")
+
+
+@pytest.fixture(scope="module")
+def address(bundle_folder: Path) -> Iterator[str]:
+    with running("facepair", bundle_folder) as (address, _):
+        yield address
+
+
+def files(picture: bytes) -> dict[str, bytes]:
+    return {"image1": picture, "image2": picture}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_serves_and_ends_cleanly(bundle_folder: Path, picture: bytes, command: str) -> None:
+    with running(command, bundle_folder) as (address, process):
+        answer = httpx.post(f"{address}/verify", files=files(picture))
+        assert (answer.status_code, answer.json()["same"]) == (200, True)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=25)
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in log
+
+
+def no_bundle(_: Path) -> dict[str, str]:
+    return {"FACEPAIR_BUNDLE": "nothing"}
+
+
+def bad_digest(tmp_path: Path) -> dict[str, str]:
+    folder = makers.save_bundle(tmp_path / "b")
+    (folder / bundle.WEIGHTS).write_bytes(b"x")
+    return {"FACEPAIR_BUNDLE": str(folder)}
+
+
+def level_without_data(tmp_path: Path) -> dict[str, str]:
+    return {"FACEPAIR_BUNDLE": str(makers.save_bundle(tmp_path / "b")), "FACEPAIR_FMR": "0.001"}
+
+
+def bad_setting(_: Path) -> dict[str, str]:
+    return {"FACEPAIR_PORT": "x"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fault", [no_bundle, bad_digest, level_without_data, bad_setting])
+def test_a_bad_start_ends_with_one_clear_line(
+    tmp_path: Path, command: str, fault: Callable[[Path], dict[str, str]]
+) -> None:
+    arguments = COMMANDS[command] + (["0"] if command == "uvicorn" else [])
+    ended = subprocess.run(
+        arguments, env=os.environ | fault(tmp_path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("facepair: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def talk(address: str, request: bytes) -> bytes:
+    """Sends bytes as they are and reads until the other side closes."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return answer
+
+
+def test_ten_announced_gigabytes_are_refused_unread(address: str, picture: bytes) -> None:
+    head = b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    answer = talk(address, head + b"Content-Length: 10000000000\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"body_too_large"' in answer
+    assert b"connection: close" in answer.lower()
+    assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+
+
+def test_a_broken_head_is_refused_and_the_next_request_succeeds(address: str, picture: bytes) -> None:
+    assert talk(address, b"POST \x00 HTTP/9\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert talk(address, b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+
+
+def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: bytes) -> None:
+    with running("facepair", bundle_folder) as (address, process):
+        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", picture)})
+        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", b"junk")})
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=25)
+    assert "/embed" in log
+    assert "Jane" not in log
+    assert "embedding" not in log.replace("/embed", "")
