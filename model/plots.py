@@ -8,7 +8,7 @@ from scipy import stats
 from model.evaluation import Evaluation, RatesAtThreshold
 from model.metrics import Curve, Scores
 
-_TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6]
+_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6]
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:

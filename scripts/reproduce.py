@@ -21,6 +21,7 @@ from model.protocols import disjoint_protocol, mean, tutorial_protocol
 from model.training import RECIPES, TUTORIAL_CROP, Recipe
 
 PROTOCOLS = {"tutorial": "tutorial's protocol: people seen in training", "disjoint": "people never seen"}
+ABOUT = "Median (range) over the seeds; of the people-disjoint protocol, the mean of the folds of each seed."
 MEASURES = {
     "auc": "ROC AUC",
     "eer": "equal error rate",
@@ -71,6 +72,8 @@ def main() -> None:
         results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
         with terminal.replacing(options.out) as scratch:
             scratch.write_text(json.dumps(results, indent=1) + "\n")
+    with terminal.replacing(options.out.with_suffix(".md")) as scratch:
+        scratch.write_text(f"# Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{table(results)}")
     print(table(results))
 
 

@@ -62,8 +62,8 @@ def restore(run: Run, checkpoint: Path) -> None:
         run.restore(torch.load(checkpoint, weights_only=True))
     except FileNotFoundError:
         print(f"nothing to resume at {checkpoint}: starting anew")
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise DataError(f"cannot resume from {checkpoint}: {error}") from error
+    except Exception as error:  # a foreign file fails in as many ways as there are files
+        raise DataError(f"cannot resume from {checkpoint}: {error or type(error).__name__}") from error
     else:
         print(f"resuming after epoch {len(run.reports)}")
 

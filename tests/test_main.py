@@ -35,7 +35,7 @@ def running(command: str, folder: Path) -> Iterator[tuple[str, "subprocess.Popen
     port = free_port()
     arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
     environment = os.environ | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port), "FACEPAIR_THREADS": "1"}
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         address = f"http://127.0.0.1:{port}"
         wait_until_ready(address, process)
@@ -72,7 +72,7 @@ def test_it_serves_and_ends_cleanly(bundle_folder: Path, picture: bytes, command
         answer = httpx.post(f"{address}/verify", files=files(picture))
         assert (answer.status_code, answer.json()["same"]) == (200, True)
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=25)
+        log, _ = process.communicate(timeout=25)
     assert process.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in log
 
@@ -141,7 +141,7 @@ def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: byt
         httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", picture)})
         httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", b"junk")})
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=25)
+        log, _ = process.communicate(timeout=25)
     assert "/embed" in log
     assert "Jane" not in log
     assert "embedding" not in log.replace("/embed", "")

@@ -1,0 +1,39 @@
+"""The shape of the code: files and functions stay small, and importing one starts nothing."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path for folder in ("app", "model", "scripts") for path in (ROOT / folder).glob("*.py"))
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [(node.name, (node.end_lineno or 0) - node.lineno + 1) for node in found]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_file_is_small_and_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert all(lines <= 40 for _, lines in functions(path)), max(functions(path), key=lambda f: f[1])
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_the_median_function_is_short() -> None:
+    assert statistics.median(lines for path in SOURCES for _, lines in functions(path)) < 10
+
+
+def test_importing_the_service_reads_and_starts_nothing() -> None:
+    code = (
+        "import app.main, threading, torch; print(threading.active_count(), 'matplotlib' in __import__('sys').modules)"
+    )
+    bad = {"FACEPAIR_PORT": "x", "PATH": "/usr/bin"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bad, cwd=ROOT)
+    assert run.stdout.split() == ["1", "False"]

@@ -1,0 +1,95 @@
+"""Documentation that fails the tests when it lies."""
+
+import json
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import reproduce
+
+from app.errors import ERRORS, HTTP_ERRORS
+from app.settings import PREFIX, Settings
+from model import bundle
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = bundle.SHIPPED / "tutorial"
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The body of the first table after a heading, each row as its cells."""
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_settings_table_is_the_code() -> None:
+    expected = [
+        [PREFIX + name.upper(), "" if field.default is None else str(field.default), field.description]
+        for name, field in Settings.model_fields.items()
+    ]
+    assert rows("Settings") == expected
+
+
+def test_the_error_table_is_the_code() -> None:
+    kinds = {kind.code: kind for kind in (*ERRORS.values(), *HTTP_ERRORS.values())}
+    assert [row[:2] for row in rows("Errors")] == [
+        [str(kind.status), kind.code] for kind in sorted(kinds.values(), key=lambda kind: (kind.status, kind.code))
+    ]
+
+
+def test_the_routes_table_is_the_code() -> None:
+    paths = json.loads((ROOT / "tests/openapi.json").read_text())["paths"]
+    documented = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
+    assert {row[0] for row in rows("Routes")} == documented | {"GET /docs"}
+
+
+def test_the_figures_are_those_of_the_committed_results() -> None:
+    results = json.loads((TUTORIAL / "reproduction.json").read_text())
+    assert {(row["protocol"], row["seed"]) for row in results} == {
+        (protocol, seed) for protocol in reproduce.PROTOCOLS for seed in range(5)
+    }
+    table = reproduce.table(results)
+    assert table in README
+    assert table in (TUTORIAL / "reproduction.md").read_text(encoding="utf-8")
+
+
+def test_the_bundles_figures_are_those_of_its_report() -> None:
+    report = json.loads((TUTORIAL / "report.json").read_text())
+    manifest = bundle.load(TUTORIAL).manifest
+    assert report["contract_id"] in (TUTORIAL / "report.md").read_text(encoding="utf-8")
+    assert manifest.calibration is not None
+    rate = report["rates"][0]
+    point = manifest.calibration.levels[0].operating_point
+    assert point is not None
+    assert rate["threshold"] == point.threshold
+    low, high = (f"{100 * end:.0f}" for end in point.fnmr_ci95)
+    assert f"FNMR {100 * point.fnmr:.0f} % ({low} to {high} %)" in README
+
+
+@pytest.mark.parametrize("command", re.findall(r"^make (\w+)", README, flags=re.M))
+def test_every_make_target_of_the_readme_exists(command: str) -> None:
+    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), flags=re.M)
+
+
+def test_the_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)
+    assert newest is not None
+    assert version("facepair") == project == newest[1]
+
+
+def test_every_dependency_is_pinned() -> None:
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [name for group in project["optional-dependencies"].values() for name in group]
+    wanted = {re.split(r"[^\w-]", name)[0].lower() for name in [*project["dependencies"], *extras]} - {"facepair"}
+    assert wanted <= pinned
+
+
+def test_no_picture_is_in_the_repository_but_the_plots() -> None:
+    kinds = {".jpg", ".jpeg", ".png", ".webp", ".pgm", ".ppm"}
+    places = [path for folder in ("app", "model", "scripts", "tests") for path in (ROOT / folder).rglob("*")]
+    assert {path.name for path in places if path.suffix in kinds} <= {"det.png", "roc.png", "distances.png"}
