@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import batching, uploads
@@ -30,6 +31,7 @@ class ErrorKind:
 
 
 ERRORS: Mapping[type[Exception], ErrorKind] = {
+    ClientDisconnect: ErrorKind(400, "multipart_invalid", "The body broke off."),
     uploads.MultipartInvalidError: ErrorKind(400, "multipart_invalid", "The body is not valid multipart/form-data."),
     BodyTooLargeError: ErrorKind(413, "body_too_large", "The request body is larger than this service takes."),
     uploads.FileTooLargeError: ErrorKind(413, "file_too_large", "The file is larger than this service takes."),

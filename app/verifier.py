@@ -70,7 +70,7 @@ class Verifier:
         Raises LevelNotSupported before any work, RefusedImageError for a picture, and what the batcher raises.
         """
         self.policy.operating_point(fmr)
-        one, two = await asyncio.gather(self._find("image1", image1), self._find("image2", image2))
+        one, two = await self._find_both(image1, image2)
         batched = await self.embedder.submit(one.face.crop, two.face.crop)
         distance = float(distances(batched[0].value, batched[1].value))
         faces = {"image1": one.face, "image2": two.face}
@@ -86,6 +86,17 @@ class Verifier:
         """Embeds the golden crops as any request would. Raises SelfTestError, or what the batcher raises."""
         batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
         check_self_test(np.stack([result.value for result in batched]), self.manifest.self_test)
+
+    async def _find_both(self, image1: bytes, image2: bytes) -> tuple[_Found, _Found]:
+        # Both are always judged, so that of two bad pictures the first is named, whichever failed sooner.
+        one, two = await asyncio.gather(
+            self._find("image1", image1), self._find("image2", image2), return_exceptions=True
+        )
+        if isinstance(one, BaseException):
+            raise one
+        if isinstance(two, BaseException):
+            raise two
+        return one, two
 
     async def _find(self, name: str, image: bytes) -> _Found:
         try:

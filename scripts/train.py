@@ -48,7 +48,7 @@ def train(run: Run, dataset: Dataset, split: PairSplit, checkpoint: Path) -> Non
     started = time.perf_counter()
     for report in fit(run, dataset.crops, split, terminal.progress("batch")):
         with terminal.replacing(checkpoint) as scratch:
-            torch.save(run.state(), scratch)
+            torch.save({"data": dataset.source.sha256, "run": run.state()}, scratch)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         print(
             f"epoch {report.epoch}/{run.recipe.epochs}: loss {report.loss:.4f}, "
@@ -57,9 +57,12 @@ def train(run: Run, dataset: Dataset, split: PairSplit, checkpoint: Path) -> Non
         )
 
 
-def restore(run: Run, checkpoint: Path) -> None:
+def restore(run: Run, dataset: Dataset, checkpoint: Path) -> None:
     try:
-        run.restore(torch.load(checkpoint, weights_only=True))
+        saved = torch.load(checkpoint, weights_only=True)
+        if saved["data"] != dataset.source.sha256:
+            raise ValueError("the pictures are not those that it was made with")
+        run.restore(saved["run"])
     except FileNotFoundError:
         print(f"nothing to resume at {checkpoint}: starting anew")
     except Exception as error:  # a foreign file fails in as many ways as there are files
@@ -116,7 +119,7 @@ def make_bundle(options: argparse.Namespace, recipe: Recipe, dataset: Dataset) -
         trained, held_out = dataset.of(training), dataset.of(calibration)
     run, split = Run(recipe), split_pairs(trained, recipe)
     if options.resume:
-        restore(run, checkpoint)
+        restore(run, trained, checkpoint)
     train(run, trained, split, checkpoint)
     show_figures("unseen pairs of people seen in training", vars(run_figures(run, trained, split.test)))
     calibrated = calibration_of(run, held_out) if held_out else None

@@ -70,6 +70,9 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "small": (files(makers.encoded(np.zeros((31, 99), np.uint8))), 422, "image_too_small", "image2"),
     "many pixels": (files(makers.encoded(np.zeros((200, 501), np.uint8))), 422, "image_too_many_pixels", "image2"),
     "animated": (files(ANIMATION), 422, "image_animated", "image2"),
+    "both bad": (
+        {"files": {"image1": ("a", b"junk"), "image2": ("b", b"junk")}}, 415, "unsupported_image_format", "image1",
+    ),
     "large file": (files(b"P5" + bytes(20_000)), 413, "file_too_large", "image2"),
     "large body": (files(b"P5" + bytes(60_000)), 413, "body_too_large", None),
 }  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import makers
 import pytest
+import torch
 from test_main import files, running
 
 from model import bundle
@@ -133,3 +134,5 @@ def test_a_checkpoint_that_does_not_fit_is_a_clear_error(data: Path, tmp_path: P
     (tmp_path / "b.checkpoint").write_bytes(b"junk")
     arguments = ["--recipe", "tutorial", "--data", data, "--out", tmp_path / "b", *SMALL, "--resume"]
     assert script("train.py", *arguments, status=1).splitlines()[-1].startswith("error: cannot resume from")
+    torch.save({"data": "of others", "run": {}}, tmp_path / "b.checkpoint")
+    assert "the pictures are not those" in script("train.py", *arguments, status=1)

@@ -136,6 +136,18 @@ def test_a_broken_head_is_refused_and_the_next_request_succeeds(address: str, pi
     assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
 
 
+def test_a_client_that_leaves_is_no_fault_of_the_service(bundle_folder: Path, picture: bytes) -> None:
+    head = b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with running("facepair", bundle_folder) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            connection.sendall(head + b"Content-Length: 1000\r\n\r\n--b\r\n")
+        assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=25)
+    assert "Traceback" not in log
+
+
 def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: bytes) -> None:
     with running("facepair", bundle_folder) as (address, process):
         httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", picture)})
