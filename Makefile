@@ -33,7 +33,9 @@ train: $(VENV)/developed         ## the tutorial, exactly: all people of the AT&
 
 bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 others calibrate
 	rm -rf model/bundles/tutorial
-	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 --out model/bundles/tutorial
+	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 --out model/bundles/tutorial \
+	  --credit "weights: Apache-2.0" \
+	  --credit "trained on the AT&T faces, for research: credit AT&T Laboratories Cambridge (Samaria and Harter, 1994)"
 	$(BIN)/python scripts/evaluate.py --bundle model/bundles/tutorial --data $(DATA)/att_faces --out model/bundles/tutorial
 
 reproduce: $(VENV)/developed     ## both protocols, five seeds each

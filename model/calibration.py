@@ -23,7 +23,7 @@ def calibrate(scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS
     impostors = scores.impostor_distances
     if len(impostors) == 0 or len(scores.genuine_distances) == 0:
         raise DataError("calibration needs two people or more, and a person with two pictures or more")
-    reasons = {fmr: _unsupported(scores, fmr) for fmr in levels}
+    reasons = {fmr: _reason_against(scores, fmr) for fmr in levels}
     supported = [fmr for fmr in levels if reasons[fmr] is None]
     if not supported:
         raise DataError(f"{scores.people} people with {len(impostors)} impostor pairs support no level")
@@ -39,15 +39,26 @@ def calibrate(scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS
     )
 
 
-def _unsupported(scores: Scores, fmr: float) -> str | None:
-    """Three expected errors are needed, counted in pairs and, since those of two people go together, in people."""
-    needed = round(3 / fmr)
-    impostor_pairs = len(scores.impostor_distances)
-    pairs_of_people = scores.people * (scores.people - 1) // 2
+def require_support(people: int) -> None:
+    """Raises DataError, before any work, where so few people cannot support even the coarsest level."""
+    reason = _too_few_people(people, LEVELS[0])
+    if reason:
+        raise DataError(f"calibration at FMR {LEVELS[0]:g}: {reason}")
+
+
+def _too_few_people(people: int, fmr: float) -> str | None:
+    # Three expected errors, counted in pairs of people, since comparisons of the same two people go together.
+    needed, pairs = round(3 / fmr), people * (people - 1) // 2
+    return f"{people} people, so {pairs} pairs of people; {needed} or more are needed" if pairs < needed else None
+
+
+def _reason_against(scores: Scores, fmr: float) -> str | None:
+    impostor_pairs, needed = len(scores.impostor_distances), round(3 / fmr)
     if impostor_pairs < needed:
         return f"{impostor_pairs} impostor pairs; {needed} or more are needed"
-    if pairs_of_people < needed:
-        return f"{scores.people} people, so {pairs_of_people} pairs of people; {needed} or more are needed"
+    too_few = _too_few_people(scores.people, fmr)
+    if too_few:
+        return too_few
     if not np.isfinite(_threshold(scores, fmr)):
         return "more impostor pairs than that are at the smallest distance of all"
     return None

@@ -3,17 +3,18 @@
 import argparse
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import checkpoint
 import numpy as np
 import terminal
-import torch
 
 from model import bundle
 from model.bundle import Bundle
-from model.calibration import calibrate
+from model.calibration import calibrate, require_support
 from model.data import DataError, Dataset, hold_out, load
 from model.embedder import embed, golden_crops, self_test_distances
 from model.evaluation import score
@@ -24,11 +25,6 @@ from model.pairs import all_pairs
 from model.protocols import disjoint_protocol, mean, run_figures
 from model.training import RECIPES, TUTORIAL_CROP, PairSplit, Recipe, Run, fit, split_pairs
 
-LICENCES = (
-    "weights: Apache-2.0",
-    "trained on the AT&T faces: credit AT&T Laboratories Cambridge (Samaria and Harter, 1994); research use",
-)
-
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -36,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, default=Path("runs/tutorial"), help="folder of the new bundle")
     parser.add_argument("--folds", type=int, help="measure by this many people-disjoint folds; saves no bundle")
+    parser.add_argument("--credit", action="append", default=[], help="a licence or credit to put into the bundle")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     for field in fields(Recipe):
         if field.name != "name":
@@ -44,11 +41,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(run: Run, dataset: Dataset, split: PairSplit, checkpoint: Path) -> None:
+def train(run: Run, dataset: Dataset, split: PairSplit, path: Path) -> None:
     started = time.perf_counter()
     for report in fit(run, dataset.crops, split, terminal.progress("batch")):
-        with terminal.replacing(checkpoint) as scratch:
-            torch.save({"data": dataset.source.sha256, "run": run.state()}, scratch)
+        checkpoint.save(path, run, dataset)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         print(
             f"epoch {report.epoch}/{run.recipe.epochs}: loss {report.loss:.4f}, "
@@ -57,26 +53,14 @@ def train(run: Run, dataset: Dataset, split: PairSplit, checkpoint: Path) -> Non
         )
 
 
-def restore(run: Run, dataset: Dataset, checkpoint: Path) -> None:
-    try:
-        saved = torch.load(checkpoint, weights_only=True)
-        if saved["data"] != dataset.source.sha256:
-            raise ValueError("the pictures are not those that it was made with")
-        run.restore(saved["run"])
-    except FileNotFoundError:
-        print(f"nothing to resume at {checkpoint}: starting anew")
-    except Exception as error:  # a foreign file fails in as many ways as there are files
-        raise DataError(f"cannot resume from {checkpoint}: {error or type(error).__name__}") from error
-    else:
-        print(f"resuming after epoch {len(run.reports)}")
-
-
 def calibration_of(run: Run, dataset: Dataset) -> Calibration:
     scores = score(embed(run.network, dataset.crops), dataset.labels, all_pairs(dataset.labels))
     return calibrate(scores, dataset.source)
 
 
-def manifest_of(run: Run, trained: Dataset, name: str, calibration: Calibration | None) -> Manifest:
+def manifest_of(
+    run: Run, trained: Dataset, name: str, calibration: Calibration | None, licences: Sequence[str]
+) -> Manifest:
     golden = embed(run.network, golden_crops(TUTORIAL_CROP))
     return Manifest(
         name=name,
@@ -89,7 +73,7 @@ def manifest_of(run: Run, trained: Dataset, name: str, calibration: Calibration 
         detector="whole_picture",
         weights_sha256="",
         self_test=self_test_distances(golden),
-        licences=LICENCES,
+        licences=tuple(licences),
         training=Training(
             recipe=asdict(run.recipe),
             data=trained.source,
@@ -109,7 +93,7 @@ def commit() -> str:
 
 
 def make_bundle(options: argparse.Namespace, recipe: Recipe, dataset: Dataset) -> None:
-    checkpoint = options.out.with_name(f"{options.out.name}.checkpoint")
+    path = checkpoint.beside(options.out)
     if options.out.exists():
         raise DataError(f"{options.out} exists already: choose another --out or remove it")
     trained, held_out = dataset, None
@@ -117,15 +101,16 @@ def make_bundle(options: argparse.Namespace, recipe: Recipe, dataset: Dataset) -
         rng = np.random.default_rng(recipe.seed)
         training, calibration = hold_out(len(dataset.people), recipe.calibration_people, rng)
         trained, held_out = dataset.of(training), dataset.of(calibration)
+        require_support(len(held_out.people))
     run, split = Run(recipe), split_pairs(trained, recipe)
     if options.resume:
-        restore(run, trained, checkpoint)
-    train(run, trained, split, checkpoint)
+        checkpoint.restore(path, run, trained)
+    train(run, trained, split, path)
     show_figures("unseen pairs of people seen in training", vars(run_figures(run, trained, split.test)))
     calibrated = calibration_of(run, held_out) if held_out else None
-    manifest = manifest_of(run, trained, options.out.name, calibrated)
+    manifest = manifest_of(run, trained, options.out.name, calibrated, options.credit)
     bundle.save(options.out, Bundle(manifest, weights_of(run.network)))
-    checkpoint.unlink()
+    path.unlink()
     print(f"saved {options.out}" + ("" if calibrated else "; it is not calibrated, so it can be measured, not served"))
 
 

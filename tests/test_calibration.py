@@ -2,7 +2,7 @@ import makers
 import numpy as np
 import pytest
 
-from model.calibration import calibrate
+from model.calibration import calibrate, require_support
 from model.data import DataError
 from model.manifest import Calibration
 from model.metrics import Scores
@@ -62,6 +62,9 @@ def test_the_tail_is_the_share_of_strangers_at_least_as_close(calibration: Calib
 def test_too_few_people_support_no_level() -> None:
     with pytest.raises(DataError, match="support no level"):
         calibrate(makers.simulated_scores(people=5), makers.CALIBRATION_DATA)
+    with pytest.raises(DataError, match="8 people, so 28 pairs of people; 30 or more are needed"):
+        require_support(8)
+    require_support(9)
 
 
 def test_genuine_pairs_are_needed() -> None:
