@@ -27,20 +27,20 @@ class InvalidParameterError(Exception):
     """A part is unknown, given twice, of the wrong kind, or has a value that makes no sense."""
 
 
-class FileTooLargeError(Exception):
-    """A file is larger than the limit; `image` is the part's name."""
+class FileError(Exception):
+    """Something is wrong with the file of the part named `image`."""
 
     def __init__(self, image: str) -> None:
         super().__init__(image)
         self.image = image
 
 
-class MissingPartError(Exception):
-    """A file that the request needs is absent or empty; `image` is the part's name."""
+class FileTooLargeError(FileError):
+    """It is larger than the limit."""
 
-    def __init__(self, image: str) -> None:
-        super().__init__(image)
-        self.image = image
+
+class MissingPartError(FileError):
+    """It is absent or empty."""
 
 
 @dataclass(frozen=True)
