@@ -1,5 +1,6 @@
 """The one table of errors (type -> status and stable code) and the one problem+json envelope (RFC 9457)."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,6 +15,8 @@ from app import batching, uploads
 from app.schemas import Problem
 from app.verifier import RefusedImageError
 from model import decision, embedder, images
+
+_log = logging.getLogger("uvicorn.error")
 
 
 class BodyTooLargeError(Exception):
@@ -99,7 +102,10 @@ def problem_response(error: Exception, request_id: str) -> Response:
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    return problem_response(error, request.state.request_id)
+    request_id: str = request.state.request_id
+    if kind_of(error) is ERRORS[Exception]:
+        _log.error("request %s failed; its traceback follows", request_id)
+    return problem_response(error, request_id)
 
 
 def install(service: FastAPI) -> None:

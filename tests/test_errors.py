@@ -143,7 +143,7 @@ def broken(settings: Settings, embedder: Embedder, trouble: Exception) -> FastAP
 
 
 async def test_a_fault_of_the_service_is_a_500_and_the_next_request_succeeds(
-    settings: Settings, embedder: Embedder
+    settings: Settings, embedder: Embedder, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = broken(settings, embedder, RuntimeError(MARK))
     transport = httpx.ASGITransport(service, raise_app_exceptions=False)
@@ -151,7 +151,9 @@ async def test_a_fault_of_the_service_is_a_500_and_the_next_request_succeeds(
         service.router.lifespan_context(service),
         httpx.AsyncClient(transport=transport, base_url="http://t") as c,
     ):
-        assert_problem(await c.post("/verify", **files(GOOD)), 500, "internal_error")
+        failed = await c.post("/verify", **files(GOOD))
+        assert_problem(failed, 500, "internal_error")
+        assert failed.headers["x-request-id"] in caplog.text
         assert (await c.post("/verify", **files(GOOD))).status_code == 200
 
 

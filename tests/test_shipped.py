@@ -59,4 +59,3 @@ async def test_most_answers_about_unseen_people_are_right_and_say_how_sure(unsee
                     assert answer["operating_point"]["people"] == len(unseen.people)
     assert np.mean(right[True]) > 0.5
     assert np.mean(right[False]) > 0.75
-    print(f"same person {np.mean(right[True]):.3f} right, strangers {np.mean(right[False]):.3f} right")
