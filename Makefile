@@ -2,7 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# A folder with the data sets.
 DATA   ?= ../shared/data
+TUTORIAL := model/bundles/tutorial
 
 .PHONY: serve test check train bundle reproduce openapi benchmark clean
 .DELETE_ON_ERROR:
@@ -32,14 +34,17 @@ train: $(VENV)/developed         ## the tutorial, exactly: all people of the AT&
 	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --out runs/tutorial
 
 bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 others calibrate
-	rm -rf model/bundles/tutorial
-	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 --out model/bundles/tutorial \
+	rm -rf runs/shipped
+	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 \
 	  --credit "weights: Apache-2.0" \
-	  --credit "trained on the AT&T faces, for research: credit AT&T Laboratories Cambridge (Samaria and Harter, 1994)"
-	$(BIN)/python scripts/evaluate.py --bundle model/bundles/tutorial --data $(DATA)/att_faces --out model/bundles/tutorial
+	  --credit "trained on the AT&T faces, for research: credit AT&T Laboratories Cambridge (Samaria and Harter, 1994)" \
+	  --out runs/shipped/tutorial
+	cp runs/shipped/tutorial/* $(TUTORIAL)
+	$(BIN)/python scripts/evaluate.py --bundle tutorial --data $(DATA)/att_faces --out $(TUTORIAL) \
+	  --append $(TUTORIAL)/reproduction.md
 
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
-	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out model/bundles/tutorial/reproduction.json
+	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json

@@ -8,7 +8,10 @@ from app.errors import ERRORS, HTTP_ERRORS, ErrorKind, problem_of
 from app.schemas import Problem
 
 _FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or binary PGM/PPM, told by content"}
-_FMR = {"type": "number", "description": "False match rate to decide at, one of those in GET /model", "example": 0.1}
+_FMR = {
+    "type": "number",
+    "description": "False match rate to decide at; one of those in GET /model; the default is there too",
+}
 
 
 def multipart(images: list[str], fmr: bool = False) -> dict[str, Any]:

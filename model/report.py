@@ -11,8 +11,10 @@ from model.manifest import Calibration, Level, Manifest
 from model.metrics import Scores
 
 
-def write(folder: Path, manifest: Manifest, evaluation: Evaluation, scores: Scores, command: str) -> None:
-    """Writes the five files into `folder`, replacing those of an earlier report."""
+def write(
+    folder: Path, manifest: Manifest, evaluation: Evaluation, scores: Scores, command: str, appendix: str
+) -> None:
+    """Writes the five files into `folder`, replacing those of an earlier report; `appendix` ends the text."""
     folder.mkdir(parents=True, exist_ok=True)
     rates = metrics.curve(scores)
     plots.det(rates, evaluation).savefig(folder / "det.png")
@@ -20,7 +22,7 @@ def write(folder: Path, manifest: Manifest, evaluation: Evaluation, scores: Scor
     plots.distances(scores, evaluation).savefig(folder / "distances.png")
     figures = {"command": command, **asdict(evaluation), "data": msgspec.to_builtins(evaluation.data)}
     (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
-    (folder / "report.md").write_text(markdown(manifest, evaluation, command), encoding="utf-8")
+    (folder / "report.md").write_text(markdown(manifest, evaluation, command) + appendix, encoding="utf-8")
 
 
 def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:

@@ -19,6 +19,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, help="folder of the report (default: runs/report-BUNDLE-DATA)")
+    parser.add_argument("--append", type=Path, help="Markdown file to put at the end of the report")
     return parser.parse_args()
 
 
@@ -32,8 +33,9 @@ def main() -> None:
     scores = score_all_pairs(embedder, unseen)
     evaluation = evaluate(manifest, unseen, scores, left_out=len(dataset.people) - len(unseen.people))
     folder = options.out or Path("runs") / f"report-{manifest.name}-{dataset.name}"
-    command = f"python scripts/evaluate.py --bundle {options.bundle} --data {options.data}"
-    report.write(folder, manifest, evaluation, scores, command)
+    command = f"python scripts/evaluate.py --bundle {options.bundle} --data {dataset.name}"
+    appendix = options.append.read_text(encoding="utf-8") if options.append else ""
+    report.write(folder, manifest, evaluation, scores, command, appendix)
     print((folder / "report.md").read_text(encoding="utf-8"))
 
 

@@ -73,7 +73,7 @@ def main() -> None:
         with terminal.replacing(options.out) as scratch:
             scratch.write_text(json.dumps(results, indent=1) + "\n")
     with terminal.replacing(options.out.with_suffix(".md")) as scratch:
-        scratch.write_text(f"# Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{table(results)}")
+        scratch.write_text(f"## Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{table(results)}")
     print(table(results))
 
 

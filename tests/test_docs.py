@@ -10,8 +10,11 @@ import pytest
 import reproduce
 
 from app.errors import ERRORS, HTTP_ERRORS
+from app.schemas import OperatingPoint, Verification
 from app.settings import PREFIX, Settings
 from model import bundle
+from model.decision import Policy
+from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +57,17 @@ def test_the_figures_are_those_of_the_committed_results() -> None:
     table = reproduce.table(results)
     assert table in README
     assert table in (TUTORIAL / "reproduction.md").read_text(encoding="utf-8")
+
+
+def test_the_example_is_an_answer_of_the_shipped_bundle() -> None:
+    example = re.search(r"```json\n(.*?)```", README, flags=re.S)
+    assert example is not None
+    answer = Verification.model_validate_json(example[1], strict=False)
+    manifest = bundle.load(TUTORIAL).manifest
+    assert set(json.loads(example[1])) == set(Verification.model_fields)
+    assert answer.model.contract_id == contract_id(manifest)
+    assert answer.operating_point == OperatingPoint.model_validate(Policy(manifest).operating_point())
+    assert answer.same == (answer.distance <= answer.threshold)
 
 
 def test_the_bundles_figures_are_those_of_its_report() -> None:
