@@ -78,10 +78,10 @@ def load(folder: Path, faces: FaceFinder, min_pictures: int = 1, track: Track = 
         raise DataError(f"no folder {folder}")
     found: dict[str, list[_Picture]] = {person.name: [] for person in _sorted(folder) if person.is_dir()}
     skipped: list[Skipped] = []
-    for path in track([path for person in found for path in _sorted(folder / person) if path.is_file()]):
+    for path in track([path for person in found for path in _sorted(folder / person) if not path.is_dir()]):
         try:
             found[path.parent.name].append(_read(path, faces))
-        except InvalidImage as error:
+        except (InvalidImage, OSError) as error:
             skipped.append(Skipped(path, type(error).__name__))
     people = {person: pictures for person, pictures in found.items() if len(pictures) >= min_pictures}
     skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]

@@ -48,10 +48,12 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
     for number in (2, 3):
         (folder / "p4" / f"{number}.pgm").unlink()
     (folder / "empty").mkdir()
+    (folder / "p5" / "gone.pgm").symlink_to("nowhere")
     dataset = load(folder, FACES, min_pictures=2)
     assert set(dataset.skipped) == {
         Skipped(folder / "p1" / "2.pgm", "CorruptImage"),
         Skipped(folder / "p2" / "notes.txt", "UnsupportedFormat"),
+        Skipped(folder / "p5" / "gone.pgm", "FileNotFoundError"),
         Skipped(folder / "p4", "TooFewPictures"),
         Skipped(folder / "empty", "TooFewPictures"),
     }
