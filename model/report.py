@@ -22,7 +22,9 @@ def write(
     plots.distances(scores, evaluation).savefig(folder / "distances.png")
     figures = {"command": command, **asdict(evaluation), "data": msgspec.to_builtins(evaluation.data)}
     (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
-    (folder / "report.md").write_text(markdown(manifest, evaluation, command) + appendix, encoding="utf-8")
+    (folder / "report.md").write_text(
+        "\n".join([markdown(manifest, evaluation, command), appendix]).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
