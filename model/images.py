@@ -90,6 +90,8 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> Rgb:
             _check(picture, limits or ImageLimits())
             picture.load()
             return np.asarray(_rgb(_upright(picture)), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels from error  # Pillow's own limit, for formats whose size it judges before we can
     except _DECODER_ERRORS as error:
         raise CorruptImage from error
 

@@ -113,10 +113,33 @@ def _bare_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("size", [(9000, 9900), (30000, 30000), (5001, 5000)])
-def test_too_many_pixels_are_refused_from_the_header_alone(size: tuple[int, int]) -> None:
+def _bare_jpeg(width: int, height: int) -> bytes:
+    frame = b"\xff\xc0\0\x11\x08" + struct.pack(">HH", height, width) + b"\x03\1\x22\0\2\x11\1\3\x11\1"
+    return b"\xff\xd8" + frame + b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11\0\x3f\0\xff\xd9"
+
+
+def _bare_webp(width: int, height: int) -> bytes:
+    body = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + bytes(41)
+    chunk = b"VP8L" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _bare_png(9000, 9900),
+        _bare_png(30000, 30000),
+        _bare_png(5001, 5000),
+        _bare_jpeg(65535, 65535),
+        _bare_jpeg(5001, 5000),
+        _bare_webp(16383, 16383),
+        _bare_webp(5001, 5000),
+        b"P6\n5001 5000\n255\n",
+    ],
+)
+def test_too_many_pixels_are_refused_from_the_header_alone(data: bytes) -> None:
     with pytest.raises(TooManyPixels):
-        decode(_bare_png(*size))
+        decode(data)
 
 
 def test_limits_are_those_given() -> None:
