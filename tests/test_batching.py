@@ -3,6 +3,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 
 from app.batching import Batcher, BatchFailedError, ClosedError, QueueFullError
@@ -75,7 +76,7 @@ async def test_a_call_that_loses_results_is_a_failure_not_a_mix_up() -> None:
         return items[1:]
 
     async with Batcher(forgetful, max_batch=4, max_waiting=8) as batcher:
-        with pytest.raises(BatchFailedError):
+        with anyio.fail_after(5), pytest.raises(BatchFailedError):
             await batcher.submit(1, 2)
 
 
