@@ -1,5 +1,6 @@
 """What only a process or a socket shows: the start, its refusals, and bodies that are never read."""
 
+import json
 import os
 import signal
 import socket
@@ -87,6 +88,14 @@ def bad_digest(tmp_path: Path) -> dict[str, str]:
     return {"FACEPAIR_BUNDLE": str(folder)}
 
 
+def other_distances(tmp_path: Path) -> dict[str, str]:
+    folder = makers.save_bundle(tmp_path / "b")
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["self_test"][0] += 0.1
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+    return {"FACEPAIR_BUNDLE": str(folder)}
+
+
 def level_without_data(tmp_path: Path) -> dict[str, str]:
     return {"FACEPAIR_BUNDLE": str(makers.save_bundle(tmp_path / "b")), "FACEPAIR_FMR": "0.001"}
 
@@ -96,7 +105,7 @@ def bad_setting(_: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("fault", [no_bundle, bad_digest, level_without_data, bad_setting])
+@pytest.mark.parametrize("fault", [no_bundle, bad_digest, other_distances, level_without_data, bad_setting])
 def test_a_bad_start_ends_with_one_clear_line(
     tmp_path: Path, command: str, fault: Callable[[Path], dict[str, str]]
 ) -> None:

@@ -1,0 +1,48 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from app.batching import Batcher
+from app.verifier import RefusedImageError, Verifier
+from model.decision import Policy
+from model.embedder import Embedder, Embedding
+from model.faces import Crop
+from model.images import CorruptImage, Rgb, UnsupportedFormat
+
+pytestmark = pytest.mark.anyio
+
+
+async def fail_late_and_early(data: bytes) -> Rgb:
+    if data == b"late":
+        await asyncio.sleep(0.05)
+        raise CorruptImage
+    raise UnsupportedFormat
+
+
+async def test_of_two_bad_pictures_the_first_is_named_whichever_failed_sooner(embedder: Embedder) -> None:
+    batcher: Batcher[Crop, Embedding] = Batcher(lambda crops: list(embedder.embed(crops)), 4, 4)
+    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, embedder.faces.find, batcher)
+    for first, second, reason in [(b"late", b"early", CorruptImage), (b"early", b"late", UnsupportedFormat)]:
+        with pytest.raises(RefusedImageError) as refused:
+            await verifier.verify(first, second)
+        assert refused.value.image == "image1"
+        assert isinstance(refused.value.__cause__, reason)
+
+
+async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
+    batches: list[int] = []
+
+    def embed(crops: list[Crop]) -> list[Embedding]:
+        batches.append(len(crops))
+        return list(embedder.embed(crops))
+
+    async def grey(data: bytes) -> Rgb:
+        return np.full((112, 92, 3), data[0], np.uint8)
+
+    async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, embedder.faces.find, batcher)
+        verified = await verifier.verify(b"\x10", b"\x90")
+    assert batches == [2]
+    assert verified.faces["image1"].quality.brightness < verified.faces["image2"].quality.brightness
+    assert min(vars(verified.timings).values()) >= 0
