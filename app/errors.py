@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app import batching, uploads
 from app.schemas import Problem
 from app.verifier import RefusedImageError
-from model import decision, embedder, images
+from model import decision, embedder, faces, images
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -51,6 +51,7 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     images.ImageTooSmall: ErrorKind(422, "image_too_small", "A side of the picture is shorter than the limit."),
     images.TooManyPixels: ErrorKind(422, "image_too_many_pixels", "The picture has more pixels than the limit."),
     images.AnimatedImage: ErrorKind(422, "image_animated", "The picture has more than one frame."),
+    faces.NoFaceFound: ErrorKind(422, "no_face", "No face was found in the picture."),
     decision.LevelNotSupported: ErrorKind(
         422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
     ),

@@ -29,7 +29,7 @@ TheSettings = Annotated[Settings, Depends(settings_of)]
 
 UPLOAD = ("multipart_invalid", "body_too_large", "file_too_large", "unsupported_media_type")
 IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
-IMAGE_TOO = ("image_too_many_pixels", "image_animated")
+IMAGE_TOO = ("image_too_many_pixels", "image_animated", "no_face")
 BUSY = ("overloaded", "draining")
 
 
@@ -99,7 +99,7 @@ async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Mode
         metric=manifest.metric,
         dimension=manifest.embedding_size,
         normalized=manifest.normalized,
-        detector=manifest.detector,
+        detector=manifest.detector.name if manifest.detector else "whole_picture",
         default_fmr=verifier.policy.default_fmr,
         levels=_levels(manifest.calibration.levels if manifest.calibration else ()),
         limits=schemas.Limits(formats=FORMATS, **settings.model_dump(include=set(schemas.Limits.model_fields))),

@@ -30,10 +30,15 @@ class Quality(Shape):
 class Face(Shape):
     box: Box
     score: Rate | None = Field(description="The detector's score; null where the bundle has no detector")
-    count: int = Field(description="Faces found in the picture; the largest is taken", examples=[1])
+    count: int = Field(
+        description="Faces found in the picture; the largest is taken, where one near the border counts for less",
+        examples=[1],
+    )
     quality: Quality
     warnings: list[str] = Field(
-        description="Reasons for care. no_detector: the whole picture was taken as the face", examples=[["no_detector"]]
+        description="Reasons for care: several_faces, small_face, blurred, dark, bright, head_turned, face_cut; "
+        "no_detector: the whole picture was taken as the face",
+        examples=[["several_faces"]],
     )
 
 
@@ -106,7 +111,7 @@ class Model(ModelIdentity):
     metric: str = Field(examples=["euclidean"])
     dimension: int = Field(examples=[50])
     normalized: bool
-    detector: str = Field(description="whole_picture: none, the picture is the face", examples=["whole_picture"])
+    detector: str = Field(description="whole_picture: none, the picture is the face", examples=["mtcnn"])
     default_fmr: Rate = Field(description="The level of decisions that ask for no other", examples=[0.1])
     levels: list[Level]
     limits: Limits

@@ -10,7 +10,7 @@ import numpy as np
 from app.batching import Batched, Batcher
 from model.decision import Decision, Policy
 from model.embedder import Embedding, check_self_test, distances, golden_crops
-from model.faces import Crop, Face
+from model.faces import Crop, Face, NoFaceFound
 from model.images import InvalidImage, Rgb
 from model.manifest import Manifest
 
@@ -104,7 +104,7 @@ class Verifier:
             picture = await self.decode(image)
             decoded = time.perf_counter()
             face = await asyncio.to_thread(self.find_face, picture)
-        except InvalidImage as error:
+        except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
         return _Found(face, decoded - started, time.perf_counter() - decoded)
 

@@ -1,9 +1,9 @@
-"""A bundle: one folder, weights.safetensors and manifest.json; saved whole or not at all, loaded strictly."""
+"""A bundle: one folder with manifest.json and the weights it names; saved whole or not at all, loaded strictly."""
 
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,11 +12,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from model.faces import DETECTORS
 from model.manifest import Manifest
 from model.network import BACKBONES
 
 WEIGHTS = "weights.safetensors"
+DETECTOR = "detector.safetensors"
 MANIFEST = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
 
@@ -29,6 +29,7 @@ class BundleError(Exception):
 class Bundle:
     manifest: Manifest
     weights: dict[str, Tensor]
+    detector_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def find(name_or_folder: str) -> Path:
@@ -44,22 +45,30 @@ def load(folder: Path) -> Bundle:
     """The bundle in `folder`. Raises BundleError where anything is missing, unknown, altered or not finite."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-        data = (folder / WEIGHTS).read_bytes()
     except (OSError, msgspec.MsgspecError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
-    if hashlib.sha256(data).hexdigest() != manifest.weights_sha256:
-        raise BundleError(f"bundle {folder}: {WEIGHTS} is not the file that the manifest was written for")
-    _check_names(folder, manifest)
-    return Bundle(manifest, _weights(folder, data))
+    if manifest.backbone not in BACKBONES:
+        raise BundleError(f"bundle {folder}: unknown backbone '{manifest.backbone}'")
+    detector = manifest.detector
+    return Bundle(
+        manifest,
+        _weights(folder / WEIGHTS, manifest.weights_sha256),
+        _weights(folder / DETECTOR, detector.weights_sha256) if detector else {},
+    )
 
 
 def save(folder: Path, bundle: Bundle) -> Manifest:
     """Writes the bundle to `folder`, which must not exist yet; on any failure nothing is left behind.
 
-    Returns the manifest as written, with the digest of the weights. Raises BundleError.
+    Returns the manifest as written, with the digests of the weights. Raises BundleError.
     """
-    data = safetensors.torch.save(bundle.weights)
-    manifest = msgspec.structs.replace(bundle.manifest, weights_sha256=hashlib.sha256(data).hexdigest())
+    weights, detector_weights = (_packed(tensors) for tensors in (bundle.weights, bundle.detector_weights))
+    detector = bundle.manifest.detector
+    manifest = msgspec.structs.replace(
+        bundle.manifest,
+        weights_sha256=_digest(weights),
+        detector=detector and msgspec.structs.replace(detector, weights_sha256=_digest(detector_weights)),
+    )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     try:
         if folder.exists():
@@ -68,7 +77,9 @@ def save(folder: Path, bundle: Bundle) -> Manifest:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
             half = Path(scratch) / "bundle"
             half.mkdir()
-            _write(half / WEIGHTS, data)
+            _write(half / WEIGHTS, weights)
+            if detector:
+                _write(half / DETECTOR, detector_weights)
             _write(half / MANIFEST, text + b"\n")
             half.rename(folder)
     except OSError as error:
@@ -76,21 +87,29 @@ def save(folder: Path, bundle: Bundle) -> Manifest:
     return manifest
 
 
-def _check_names(folder: Path, manifest: Manifest) -> None:
-    if manifest.backbone not in BACKBONES:
-        raise BundleError(f"bundle {folder}: unknown backbone '{manifest.backbone}'")
-    if manifest.detector not in DETECTORS:
-        raise BundleError(f"bundle {folder}: unknown detector '{manifest.detector}'")
+def _packed(tensors: dict[str, Tensor]) -> bytes:
+    data: bytes = safetensors.torch.save(tensors)
+    return data
 
 
-def _weights(folder: Path, data: bytes) -> dict[str, Tensor]:
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _weights(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"bundle {path.parent}: {error}") from error
+    if _digest(data) != sha256:
+        raise BundleError(f"bundle {path.parent}: {path.name} is not the file that the manifest was written for")
     try:
         weights: dict[str, Tensor] = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise BundleError(f"bundle {folder}: {WEIGHTS} is not a safetensors file") from error
+        raise BundleError(f"bundle {path.parent}: {path.name} is not a safetensors file") from error
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise BundleError(f"bundle {folder}: tensor '{name}' holds values that are not finite")
+            raise BundleError(f"bundle {path.parent}: tensor '{name}' holds values that are not finite")
     return weights
 
 

@@ -1,8 +1,8 @@
-"""A folder of identities (one sub-folder a person) to crops with labels, split by person; knows no network."""
+"""A folder of identities (one sub-folder a person) to crops with labels; knows no network."""
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.faces import Crop, FaceFinder
+from model.faces import Crop, FaceFinder, NoFaceFound
 from model.images import InvalidImage, decode
 from model.manifest import DataSource
 
@@ -68,20 +68,33 @@ class Dataset:
         return self.of(kept)
 
 
-def load(folder: Path, faces: FaceFinder, min_pictures: int = 1, track: Track = iter) -> Dataset:
-    """Reads, decodes and crops every picture once, by the same code that serves requests.
-
-    Pictures that cannot be used, and people with fewer than `min_pictures` good ones, are skipped and listed.
-    Raises DataError where the folder is missing or fewer than two people are left.
-    """
+def people_in(folder: Path) -> dict[str, int]:
+    """The names of people's sub-folders with the number of files in each. Raises DataError without the folder."""
     if not folder.is_dir():
         raise DataError(f"no folder {folder}")
-    found: dict[str, list[_Picture]] = {person.name: [] for person in _sorted(folder) if person.is_dir()}
+    return {person.name: len(_files(person)) for person in _sorted(folder) if person.is_dir()}
+
+
+def load(
+    folder: Path,
+    faces: FaceFinder,
+    min_pictures: int = 1,
+    track: Track = iter,
+    only: Collection[str] | None = None,
+) -> Dataset:
+    """Reads, decodes and crops every picture once, by the same code that serves requests.
+
+    `only`: the names of people, if not all. Pictures that cannot be used, and people with fewer than `min_pictures`
+    good ones, are skipped and listed.
+    Raises DataError where the folder is missing or fewer than two people are left.
+    """
+    wanted = people_in(folder) if only is None else set(only)
+    found: dict[str, list[_Picture]] = {person: [] for person in people_in(folder) if person in wanted}
     skipped: list[Skipped] = []
-    for path in track([path for person in found for path in _sorted(folder / person) if not path.is_dir()]):
+    for path in track([path for person in found for path in _files(folder / person)]):
         try:
             found[path.parent.name].append(_read(path, faces))
-        except (InvalidImage, OSError) as error:
+        except (InvalidImage, NoFaceFound, OSError) as error:
             skipped.append(Skipped(path, type(error).__name__))
     people = {person: pictures for person, pictures in found.items() if len(pictures) >= min_pictures}
     skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]
@@ -95,25 +108,6 @@ def load(folder: Path, faces: FaceFinder, min_pictures: int = 1, track: Track = 
         labels=np.repeat(np.arange(len(people)), [len(pictures) for pictures in people.values()]),
         skipped=tuple(skipped),
     )
-
-
-def hold_out(people: int, held_out: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
-    """Indices of `people - held_out` people to train on and of `held_out` others, each ascending.
-
-    Raises DataError where either side would have fewer than two.
-    """
-    if min(held_out, people - held_out) < 2:
-        raise DataError(f"cannot hold out {held_out} of {people} people: two are needed on either side")
-    shuffled = rng.permutation(people)
-    return np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out])
-
-
-def folds(people: int, count: int, rng: np.random.Generator) -> list[tuple[Indices, Indices]]:
-    """`count` ways to part people into those to train on and those to measure on; each is measured on once."""
-    if not 2 <= count <= people // 2:
-        raise DataError(f"cannot make {count} folds of {people} people: two or more people a fold are needed")
-    parts = np.array_split(rng.permutation(people), count)
-    return [(np.setdiff1d(np.arange(people), part), np.sort(part)) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -130,6 +124,10 @@ def _read(path: Path, faces: FaceFinder) -> _Picture:
 def _fingerprint(pictures: Sequence[_Picture]) -> str:
     digests = "".join(sorted(picture.sha256 for picture in pictures))
     return hashlib.sha256(digests.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+def _files(person: Path) -> list[Path]:
+    return [path for path in _sorted(person) if not path.is_dir()]
 
 
 def _sorted(folder: Path) -> list[Path]:

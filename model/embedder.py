@@ -11,7 +11,8 @@ from torch import nn
 
 from model import network
 from model.bundle import Bundle, BundleError
-from model.faces import DETECTORS, Crop, CropGeometry
+from model.faces import Crop, CropGeometry
+from model.finders import finder_of
 
 Embedding: TypeAlias = NDArray[np.float32]
 """float32, shape (embedding_size,)."""
@@ -30,16 +31,16 @@ class Embedder:
     def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
         """Raises BundleError where weights and backbone do not fit or the device is not there."""
         self.manifest = bundle.manifest
-        self.faces = DETECTORS[bundle.manifest.detector](bundle.manifest.crop)
         self._device = device
         if device != "cpu" and not torch.cuda.is_available():
             raise BundleError(f"device '{device}' was asked for, but there is none on this machine")
         if threads is not None:
             torch.set_num_threads(threads)
         try:
+            self.faces = finder_of(bundle)
             self._network = network.build(bundle.manifest.backbone, bundle.weights).to(device)
         except RuntimeError as error:
-            raise BundleError("the weights do not fit the backbone that the manifest names") from error
+            raise BundleError("the weights do not fit the networks that the manifest names") from error
 
     def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""

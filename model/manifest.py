@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from model.faces import CropGeometry, Length
+from model.mtcnn import Search
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -77,8 +78,19 @@ class Calibration(_Strict, frozen=True):
     fmr_ci95_below_tail: Interval
 
 
+class Detector(_Strict, frozen=True):
+    """Finds faces and their landmarks before they are cropped; its weights are a file of the bundle."""
+
+    name: Literal["mtcnn"]
+    weights_sha256: str
+    search: Search
+
+
 class Manifest(_Strict, frozen=True):
-    """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served."""
+    """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served.
+
+    `detector` is None where the whole picture is taken as the face.
+    """
 
     name: str
     version: str
@@ -87,7 +99,7 @@ class Manifest(_Strict, frozen=True):
     normalized: bool
     metric: Literal["euclidean"]
     crop: CropGeometry
-    detector: str
+    detector: Detector | None
     weights_sha256: str
     self_test: tuple[Distance, ...]
     licences: tuple[str, ...]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from model.resnet import ResNet29
+
 
 class TutorialNetwork(nn.Module):
     """The tutorial's base network: uint8 (N, 1, 56, 46) -> float32 (N, 50), not of unit length.
@@ -37,7 +39,7 @@ def _glorot_uniform(layer: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-BACKBONES: Mapping[str, Callable[[], nn.Module]] = {"tutorial": TutorialNetwork}
+BACKBONES: Mapping[str, Callable[[], nn.Module]] = {"tutorial": TutorialNetwork, "resnet29": ResNet29}
 """The manifest's `backbone` names one of these."""
 
 
@@ -51,11 +53,12 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def build(backbone: str, weights: Mapping[str, Tensor]) -> nn.Module:
-    """The named backbone with these weights, ready to embed.
+    """The named backbone with these weights, of any floating type, ready to embed in float32.
 
     Raises KeyError for an unknown backbone and RuntimeError where names or shapes of tensors do not fit.
     """
     with torch.device("meta"):
         network = BACKBONES[backbone]()
-    network.load_state_dict(dict(weights), strict=True, assign=True)
-    return network.eval()
+    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
+    # Channels last: a training step takes two thirds of the time, and embedding gains as well.
+    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

@@ -38,7 +38,6 @@ class Recipe:
     seed: int = 0
 
 
-RECIPES = {"tutorial": Recipe()}
 TUTORIAL_CROP = CropGeometry(height=56, width=46, channels=1, subsample=2)
 
 

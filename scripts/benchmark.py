@@ -9,8 +9,8 @@ import terminal
 import torch
 
 from model.data import load
-from model.faces import WholePicture
-from model.training import RECIPES, TUTORIAL_CROP, Run, fit, split_pairs, train_step
+from model.finders import WholePicture
+from model.training import TUTORIAL_CROP, Recipe, Run, fit, split_pairs, train_step
 
 
 def bare_epoch(run: Run, batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> float:
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each kind, in turn")
     options = parser.parse_args()
     dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
-    recipe = RECIPES["tutorial"]
+    recipe = Recipe()
     split = split_pairs(dataset, recipe)
     pixels = torch.from_numpy(dataset.crops)
     batches = [

@@ -16,9 +16,9 @@ import terminal
 from tqdm import tqdm
 
 from model.data import Dataset, load
-from model.faces import WholePicture
+from model.finders import WholePicture
 from model.protocols import disjoint_protocol, mean, tutorial_protocol
-from model.training import RECIPES, TUTORIAL_CROP, Recipe
+from model.training import TUTORIAL_CROP, Recipe
 
 PROTOCOLS = {"tutorial": "tutorial's protocol: people seen in training", "disjoint": "people never seen"}
 ABOUT = "Median (range) over the seeds; of the people-disjoint protocol, the mean of the folds of each seed."
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file; results in it are not made again")
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each protocol")
     parser.add_argument("--folds", type=int, default=4, help="folds over people of the disjoint protocol")
-    parser.add_argument("--epochs", type=int, default=RECIPES["tutorial"].epochs)
+    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
     options = parser.parse_args()
     dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
     terminal.show_skipped(dataset)
@@ -67,7 +67,7 @@ def main() -> None:
     done = {(row["protocol"], row["seed"]) for row in results}
     todo = [(protocol, seed) for seed in range(options.seeds) for protocol in PROTOCOLS]
     for protocol, seed in tqdm([key for key in todo if key not in done], unit="run"):
-        recipe = replace(RECIPES["tutorial"], seed=seed, epochs=options.epochs)
+        recipe = replace(Recipe(), seed=seed, epochs=options.epochs)
         figures = measure(protocol, dataset, recipe, options.folds)
         results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
         with terminal.replacing(options.out) as scratch:

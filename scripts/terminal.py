@@ -17,7 +17,7 @@ def one_line_errors() -> Iterator[None]:
     """Ends the script with exit status 1 and one clear line on a fault of the input or the disk."""
     try:
         yield
-    except (BundleError, DataError, OSError) as error:
+    except (BundleError, DataError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

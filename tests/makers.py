@@ -74,7 +74,7 @@ def make_bundle(name: str = "tiny", seed: int = 0, calibration: Calibration | No
         normalized=False,
         metric="euclidean",
         crop=TUTORIAL_CROP,
-        detector="whole_picture",
+        detector=None,
         weights_sha256="",
         self_test=self_test_distances(golden),
         licences=("none: random weights",),

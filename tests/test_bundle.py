@@ -65,7 +65,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "missing required field `fnmr`",
     ),
     "unknown backbone": (lambda f: edit(f, lambda m: m.update(backbone="x")), "unknown backbone 'x'"),
-    "unknown detector": (lambda f: edit(f, lambda m: m.update(detector="x")), "unknown detector 'x'"),
+    "unknown detector": (
+        lambda f: edit(f, lambda m: m.update(detector={"name": "x", "weights_sha256": "", "search": {}})),
+        "Invalid enum value 'x'",
+    ),
     "no JSON": (lambda f: (f / bundle.MANIFEST).write_text("{"), "truncated"),
     "a newer format": (lambda f: edit(f, lambda m: m.update(format=2)), "Invalid enum value 2"),
 }

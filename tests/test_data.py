@@ -4,9 +4,10 @@ import makers
 import numpy as np
 import pytest
 
-from model.data import DataError, Dataset, Skipped, folds, hold_out, load
-from model.faces import WholePicture
+from model.data import DataError, Dataset, Skipped, load
+from model.finders import WholePicture
 from model.images import decode
+from model.splits import folds, hold_out
 from model.training import TUTORIAL_CROP
 
 FACES = WholePicture(TUTORIAL_CROP)

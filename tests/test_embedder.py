@@ -58,7 +58,7 @@ def test_the_self_test_notices_a_crop_that_does_not_fit(bundle_folder: Path) -> 
 
 def test_weights_of_another_network_are_refused(bundle_folder: Path) -> None:
     loaded = bundle.load(bundle_folder)
-    with pytest.raises(BundleError, match="do not fit the backbone"):
+    with pytest.raises(BundleError, match="do not fit the networks"):
         Embedder(replace(loaded, weights={"x": torch.zeros(1)}))
 
 

@@ -83,7 +83,7 @@ def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, t
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    assert "resuming after epoch" in script("train.py", *arguments, "--resume")
+    assert "resuming from" in script("train.py", *arguments, "--resume")
     assert (out / bundle.WEIGHTS).read_bytes() == (trained / bundle.WEIGHTS).read_bytes()
     assert not checkpoint.exists()
     assert "exists already" in script("train.py", *arguments, status=1)

@@ -8,12 +8,12 @@ import torch
 
 from model.data import Dataset, load
 from model.embedder import embed
-from model.faces import WholePicture
+from model.finders import WholePicture
 from model.losses import contrastive
 from model.network import weights_of
-from model.training import RECIPES, TUTORIAL_CROP, EpochReport, Run, fit, split_pairs, train_step
+from model.training import TUTORIAL_CROP, EpochReport, Recipe, Run, fit, split_pairs, train_step
 
-RECIPE = replace(RECIPES["tutorial"], genuine_pairs=100, impostor_pairs=100, batch_pairs=32, epochs=3)
+RECIPE = replace(Recipe(), genuine_pairs=100, impostor_pairs=100, batch_pairs=32, epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def train(dataset: Dataset, run: Run) -> list[EpochReport]:
 
 
 def test_the_recipe_is_the_tutorials() -> None:
-    recipe = RECIPES["tutorial"]
+    recipe = Recipe()
     assert (recipe.genuine_pairs, recipe.impostor_pairs, recipe.margin) == (10_000, 10_000, 1)
     assert (recipe.batch_pairs, recipe.epochs, recipe.learning_rate) == (128, 13, 1e-3)
     optimizer = Run(recipe).optimizer
@@ -37,7 +37,7 @@ def test_the_recipe_is_the_tutorials() -> None:
 
 
 def test_pairs_are_parted_as_in_the_tutorial(dataset: Dataset) -> None:
-    split = split_pairs(dataset, RECIPES["tutorial"])
+    split = split_pairs(dataset, Recipe())
     assert (len(split.training), len(split.validation), len(split.test)) == (11_250, 3_750, 5_000)
     genuine = sum(part.genuine.sum() for part in (split.training, split.validation, split.test))
     assert genuine == 10_000

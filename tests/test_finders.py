@@ -2,7 +2,9 @@ import makers
 import numpy as np
 import pytest
 
-from model.faces import Box, CropGeometry, WholePicture, sharpness
+from model.faces import Box, CropGeometry
+from model.finders import WholePicture
+from model.quality import sharpness
 
 TUTORIAL = CropGeometry(height=56, width=46, channels=1, subsample=2)
 

@@ -1,0 +1,89 @@
+"""A picture to the face in it that counts, cropped for the network: with a detector or without one."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from model.alignment import aligned
+from model.bundle import Bundle
+from model.faces import Box, Crop, CropGeometry, Face, FaceFinder, NoFaceFound
+from model.images import Rgb
+from model.mtcnn import Faces, Mtcnn
+from model.quality import quality, warnings
+
+
+def finder_of(bundle: Bundle) -> FaceFinder:
+    """What the bundle's manifest names. Raises RuntimeError where the detector's weights do not fit."""
+    detector, crop = bundle.manifest.detector, bundle.manifest.crop
+    return MainFace(Mtcnn(bundle.detector_weights, detector.search), crop) if detector else WholePicture(crop)
+
+
+class WholePicture:
+    """No detector: the whole picture is taken as the face, centred and cut to the crop's proportions."""
+
+    def __init__(self, geometry: CropGeometry) -> None:
+        self._geometry = geometry
+
+    def find(self, picture: Rgb) -> Face:
+        crop = self._crop(picture)
+        height, width = picture.shape[:2]
+        return Face(crop, Box(0, 0, width, height), None, 1, quality(crop, min(height, width)), ("no_detector",))
+
+    def _crop(self, picture: Rgb) -> Crop:
+        shape = self._geometry
+        image = Image.fromarray(picture).convert("L" if shape.channels == 1 else "RGB")
+        size = (shape.width * shape.subsample, shape.height * shape.subsample)
+        fitted = np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC), dtype=np.uint8)
+        kept = fitted[:: shape.subsample, :: shape.subsample]
+        return np.ascontiguousarray(kept.reshape(shape.height, shape.width, shape.channels).transpose(2, 0, 1))
+
+
+class MainFace:
+    """The face that the picture is of, aligned by its landmarks. Safe to use from many threads."""
+
+    def __init__(self, detector: Mtcnn, geometry: CropGeometry) -> None:
+        self._detector = detector
+        self._geometry = geometry
+
+    def find(self, picture: Rgb) -> Face:
+        """Raises NoFaceFound."""
+        faces = self._detector.find(picture)
+        height, width = picture.shape[:2]
+        inside = np.clip(faces.boxes, 0, [width, height, width, height])
+        if not _areas(inside).any():
+            raise NoFaceFound
+        main = _main(inside, width, height)
+        crop = np.ascontiguousarray(aligned(picture, faces.landmarks[main], self._geometry).transpose(2, 0, 1))
+        judged = quality(crop, round(float(_sides(faces.boxes)[main].min())))
+        outside = 1 - float(_areas(inside)[main] / _areas(faces.boxes)[main])
+        reasons = warnings(judged, faces.landmarks[main], outside, len(faces.scores))
+        return Face(crop, _box(inside[main]), _score(faces, main), len(faces.scores), judged, reasons)
+
+
+def _main(boxes: NDArray[np.float32], width: int, height: int) -> int:
+    """The largest face, where one far from the middle counts for less: passers-by are cut by the border.
+
+    On LFW, where the person in question is in the middle, the largest face alone is somebody else in 42 pictures of
+    4,991, and in 1 by this rule.
+    """
+    middle = np.array([width, height]) / 2
+    away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - middle, axis=1) / np.linalg.norm(middle)
+    return int(np.argmax(_areas(boxes) * (1 - away)))
+
+
+def _sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    areas: NDArray[np.float32] = _sides(boxes).prod(axis=1)
+    return areas
+
+
+def _box(corners: NDArray[np.float32]) -> Box:
+    left, top, right, bottom = (round(float(value)) for value in corners)
+    return Box(left, top, right - left, bottom - top)
+
+
+def _score(faces: Faces, index: int) -> float:
+    return round(float(faces.scores[index]), 4)

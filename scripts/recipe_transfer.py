@@ -1,0 +1,108 @@
+"""Transfer, carried out: from a bundle to a better one, on crops that its own detector makes."""
+
+import argparse
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import checkpoint
+import manifests
+import msgspec
+import numpy as np
+import terminal
+
+from model import bundle, network
+from model.augment import widened
+from model.bundle import Bundle
+from model.calibration import calibrate, require_support
+from model.data import DataError, Dataset, load, people_in
+from model.embedder import embed
+from model.evaluation import score
+from model.finders import finder_of
+from model.pairs import all_pairs
+from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
+
+
+class Split(NamedTuple):
+    """Names of people's folders."""
+
+    training: list[str]
+    calibration: list[str]
+
+
+def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
+    if options.init is None:
+        raise DataError("the recipe transfer needs --init, the bundle to start from")
+    init = bundle.load(bundle.find(options.init))
+    if init.manifest.backbone != recipe.backbone or not init.manifest.detector:
+        raise DataError(f"{options.init}: the recipe transfer starts from a {recipe.backbone} with a detector")
+    path = checkpoint.beside(options.out)
+    split = _split(options.data, recipe)
+    dataset = _load_wide(options.data, init, split.training)
+    start = network.build(recipe.backbone, init.weights)
+    training = TransferRun(recipe, start)
+    if options.resume:
+        checkpoint.restore(path, training, dataset.source.sha256)
+    wanted = targets(start, dataset.crops, terminal.progress("batch"))
+    _train(training, Lessons(dataset.crops, wanted, dataset.labels), dataset.source.sha256, path)
+    _save(options, training, dataset, init, split.calibration)
+    path.unlink(missing_ok=True)
+
+
+def _split(data: Path, recipe: TransferRecipe) -> Split:
+    """People to train on and to calibrate on; `test_people` more, with two pictures or more, are in neither."""
+    rng = np.random.default_rng(recipe.seed)
+    people = people_in(data)
+    test = _draw([name for name, pictures in people.items() if pictures > 1], recipe.test_people, rng)
+    rest = [name for name in people if name not in test]
+    require_support(recipe.calibration_people)
+    calibration = _draw(rest, recipe.calibration_people, rng)
+    return Split([name for name in rest if name not in calibration], sorted(calibration))
+
+
+def _draw(names: list[str], count: int, rng: np.random.Generator) -> set[str]:
+    if len(names) <= count:
+        raise DataError(f"cannot hold out {count} of {len(names)} people")
+    return set(rng.choice(names, count, replace=False).tolist())
+
+
+def _load_wide(data: Path, init: Bundle, people: list[str]) -> Dataset:
+    wide = msgspec.structs.replace(init.manifest, crop=widened(init.manifest.crop))
+    dataset = load(data, finder_of(replace(init, manifest=wide)), only=people, track=terminal.progress("picture"))
+    terminal.show_skipped(dataset)
+    return dataset
+
+
+def _train(run: TransferRun, lessons: Lessons, data_sha256: str, path: Path) -> None:
+    started = time.perf_counter()
+    for report in fit(run, lessons, terminal.progress("step")):
+        checkpoint.save(path, run, data_sha256)
+        seconds, started = time.perf_counter() - started, time.perf_counter()
+        print(
+            f"round {report.round}/{run.recipe.rounds}: to target {report.to_target:.5f}, "
+            f"pairs {report.pairs_loss:.5f}, {seconds:.0f} s",
+            flush=True,
+        )
+
+
+def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init: Bundle, held_out: list[str]) -> None:
+    # Half precision halves the bundle; everything that follows is measured with what is stored.
+    weights = {name: tensor.half() for name, tensor in run.mixed().items()}
+    result = network.build(run.recipe.backbone, weights)
+    calibration = load(options.data, finder_of(init), only=held_out, track=terminal.progress("picture"))
+    terminal.show_skipped(calibration)
+    scores = score(embed(result, calibration.crops), calibration.labels, all_pairs(calibration.labels))
+    manifest = manifests.manifest(
+        result,
+        options.out.name,
+        init.manifest.crop,
+        {**asdict(run.recipe), "init": init.manifest.weights_sha256},
+        trained.source,
+        [*init.manifest.licences, *options.credit],
+        detector=init.manifest.detector,
+        normalized=True,
+        calibration=calibrate(scores, calibration.source),
+    )
+    bundle.save(options.out, Bundle(manifest, weights, init.detector_weights))
+    print(f"saved {options.out}")
