@@ -37,9 +37,10 @@ class Dataset:
 
     name: str
     people: tuple[str, ...]
-    fingerprints: tuple[str, ...]  # one a person, of that person's files
+    fingerprints: tuple[str, ...]  # one a person, of that person's files, whether a face was found in them or not
     crops: NDArray[np.uint8]  # (pictures, channels, height, width)
     labels: Indices  # (pictures,)
+    files: tuple[str, ...]  # (pictures,) names without their folder
     skipped: tuple[Skipped, ...] = ()
 
     @property
@@ -51,12 +52,14 @@ class Dataset:
     def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
         """Only these people (indices into `people`), in this order."""
         rows = [np.flatnonzero(self.labels == person) for person in chosen]
+        pictures = np.concatenate(rows)
         return replace(
             self,
             people=tuple(self.people[person] for person in chosen),
             fingerprints=tuple(self.fingerprints[person] for person in chosen),
-            crops=self.crops[np.concatenate(rows)],
+            crops=self.crops[pictures],
             labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+            files=tuple(self.files[picture] for picture in pictures),
         )
 
     def without(self, fingerprints: Iterable[str]) -> "Dataset":
@@ -94,31 +97,41 @@ def load(
     for path in track([path for person in found for path in _files(folder / person)]):
         try:
             found[path.parent.name].append(_read(path, faces))
-        except (InvalidImage, NoFaceFound, OSError) as error:
+        except OSError as error:
             skipped.append(Skipped(path, type(error).__name__))
-    people = {person: pictures for person, pictures in found.items() if len(pictures) >= min_pictures}
+    pictures = {person: [picture for picture in found[person] if picture.crop is not None] for person in found}
+    skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if p.crop is None]
+    people = [person for person in found if len(pictures[person]) >= min_pictures]
     skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]
     if len(people) < 2:
         raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
+    chosen = [picture for person in people for picture in pictures[person]]
     return Dataset(
         name=folder.name,
         people=tuple(people),
-        fingerprints=tuple(_fingerprint(pictures) for pictures in people.values()),
-        crops=np.stack([picture.crop for pictures in people.values() for picture in pictures]),
-        labels=np.repeat(np.arange(len(people)), [len(pictures) for pictures in people.values()]),
+        fingerprints=tuple(_fingerprint(found[person]) for person in people),
+        crops=np.stack([picture.crop for picture in chosen if picture.crop is not None]),
+        labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
+        files=tuple(picture.name for picture in chosen),
         skipped=tuple(skipped),
     )
 
 
 @dataclass(frozen=True)
 class _Picture:
-    crop: Crop
+    name: str
     sha256: str
+    crop: Crop | None
+    fault: str = ""
 
 
 def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
-    return _Picture(faces.find(decode(data)).crop, hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        return _Picture(path.name, sha256, faces.find(decode(data)).crop)
+    except (InvalidImage, NoFaceFound) as error:
+        return _Picture(path.name, sha256, None, type(error).__name__)
 
 
 def _fingerprint(pictures: Sequence[_Picture]) -> str:

@@ -38,7 +38,8 @@ class Embedder:
             torch.set_num_threads(threads)
         try:
             self.faces = finder_of(bundle)
-            self._network = network.build(bundle.manifest.backbone, bundle.weights).to(device)
+            built = network.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
+            self._network = built.to(device)
         except RuntimeError as error:
             raise BundleError("the weights do not fit the networks that the manifest names") from error
 

@@ -89,7 +89,8 @@ class Detector(_Strict, frozen=True):
 class Manifest(_Strict, frozen=True):
     """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served.
 
-    `detector` is None where the whole picture is taken as the face.
+    `detector` is None where the whole picture is taken as the face. Where `mirrored`, an embedding is the mean of what
+    the network says of the crop and of its mirror image, brought to unit length.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Manifest(_Strict, frozen=True):
     backbone: str
     embedding_size: Length
     normalized: bool
+    mirrored: bool
     metric: Literal["euclidean"]
     crop: CropGeometry
     detector: Detector | None
@@ -119,6 +121,7 @@ def contract_id(manifest: Manifest) -> str:
         manifest.detector,
         manifest.crop,
         manifest.normalized,
+        manifest.mirrored,
         manifest.metric,
     ]
     return "sha256:" + hashlib.sha256(msgspec.json.encode(space)).hexdigest()

@@ -43,6 +43,18 @@ BACKBONES: Mapping[str, Callable[[], nn.Module]] = {"tutorial": TutorialNetwork,
 """The manifest's `backbone` names one of these."""
 
 
+class Mirrored(nn.Module):
+    """What a network says of crops and of their mirror images together: unit vectors; twice the work."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> Tensor:
+        straight, mirrored = self.network(torch.cat([crops, crops.flip(3)])).chunk(2)
+        return nn.functional.normalize(straight + mirrored)
+
+
 def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -52,7 +64,7 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}
 
 
-def build(backbone: str, weights: Mapping[str, Tensor]) -> nn.Module:
+def build(backbone: str, weights: Mapping[str, Tensor], *, mirrored: bool = False) -> nn.Module:
     """The named backbone with these weights, of any floating type, ready to embed in float32.
 
     Raises KeyError for an unknown backbone and RuntimeError where names or shapes of tensors do not fit.
@@ -61,4 +73,5 @@ def build(backbone: str, weights: Mapping[str, Tensor]) -> nn.Module:
         network = BACKBONES[backbone]()
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)
     # Channels last: a training step takes two thirds of the time, and embedding gains as well.
-    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return (Mirrored(network) if mirrored else network).eval()

@@ -22,6 +22,7 @@ def manifest(
     *,
     detector: Detector | None = None,
     normalized: bool = False,
+    mirrored: bool = False,
     calibration: Calibration | None = None,
 ) -> Manifest:
     golden = embed(network, golden_crops(crop))
@@ -31,6 +32,7 @@ def manifest(
         backbone=str(recipe["backbone"]),
         embedding_size=golden.shape[1],
         normalized=normalized,
+        mirrored=mirrored,
         metric="euclidean",
         crop=crop,
         detector=detector,

@@ -89,7 +89,7 @@ def _train(run: TransferRun, lessons: Lessons, data_sha256: str, path: Path) -> 
 def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init: Bundle, held_out: list[str]) -> None:
     # Half precision halves the bundle; everything that follows is measured with what is stored.
     weights = {name: tensor.half() for name, tensor in run.mixed().items()}
-    result = network.build(run.recipe.backbone, weights)
+    result = network.build(run.recipe.backbone, weights, mirrored=init.manifest.mirrored)
     calibration = load(options.data, finder_of(init), only=held_out, track=terminal.progress("picture"))
     terminal.show_skipped(calibration)
     scores = score(embed(result, calibration.crops), calibration.labels, all_pairs(calibration.labels))
@@ -102,6 +102,7 @@ def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init:
         [*init.manifest.licences, *options.credit],
         detector=init.manifest.detector,
         normalized=True,
+        mirrored=init.manifest.mirrored,
         calibration=calibrate(scores, calibration.source),
     )
     bundle.save(options.out, Bundle(manifest, weights, init.detector_weights))

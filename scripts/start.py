@@ -46,6 +46,7 @@ def main() -> None:
         LICENCES,
         detector=Detector("mtcnn", "", Search()),
         normalized=True,
+        mirrored=True,
     )
     bundle.save(options.out, Bundle(manifest, weights, mtcnn_weights.read(options.detector)))
     print(f"saved {options.out}; it is not calibrated, so it can be measured and trained, not served")

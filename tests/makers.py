@@ -72,6 +72,7 @@ def make_bundle(name: str = "tiny", seed: int = 0, calibration: Calibration | No
         backbone="tutorial",
         embedding_size=golden.shape[1],
         normalized=False,
+        mirrored=False,
         metric="euclidean",
         crop=TUTORIAL_CROP,
         detector=None,
