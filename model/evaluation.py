@@ -1,5 +1,6 @@
 """A bundle measured on people: distances of all pairs to error rates with intervals; writes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,16 @@ class Evaluation:
     best_accuracy: Estimate
     best_accuracy_threshold: float
     rates: tuple[RatesAtThreshold, ...]
+
+
+def unseen_by(manifests: Sequence[Manifest], dataset: Dataset) -> Dataset:
+    """The people that these bundles were not trained on, and who chose none of their thresholds if others remain.
+
+    Raises DataError where fewer than two people are left.
+    """
+    unseen = dataset.without(person for each in manifests for person in each.training.data.people)
+    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
+    return unseen.without(chose) if len(set(unseen.fingerprints) - chose) >= 2 else unseen
 
 
 def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:

@@ -63,6 +63,10 @@ class Curve:
         nearest = np.argmin(np.abs(self.fmr - self.fnmr))
         return float(self.fmr[nearest] + self.fnmr[nearest]) / 2
 
+    def fnmr_at(self, fmr: float) -> float:
+        """FNMR at the largest threshold that accepts no more than this share of impostor pairs."""
+        return float(self.fnmr[np.searchsorted(self.fmr, fmr, side="right") - 1])
+
     def at(self, thresholds: Floats) -> tuple[Floats, Floats]:
         """(FMR, FNMR) at each threshold."""
         index = np.searchsorted(self.thresholds, thresholds, side="right") - 1

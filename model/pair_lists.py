@@ -122,7 +122,7 @@ def figures(dataset: Dataset, pairs: PairList, scores: Scores, chosen_on: Scores
 
 def _rates(rates: metrics.Curve) -> NDArray[np.float64]:
     """EER, then FNMR at each level."""
-    return np.array([rates.eer, *(rates.fnmr[np.searchsorted(rates.fmr, fmr, side="right") - 1] for fmr in FMR_LEVELS)])
+    return np.array([rates.eer, *(rates.fnmr_at(fmr) for fmr in FMR_LEVELS)])
 
 
 def accuracy_of_folds(

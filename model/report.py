@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 
 from model import metrics, plots
+from model.comparison import Comparison
 from model.evaluation import Estimate, Evaluation, RatesAtThreshold
-from model.manifest import Calibration, Level, Manifest
+from model.manifest import Calibration, Level, Manifest, contract_id
 from model.metrics import Scores
+from model.pair_lists import PairListFigures
 
 
 def write(
@@ -42,6 +44,42 @@ def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
             "people, the other figures the bootstrap. Failures to acquire: the pictures skipped above; they are in no "
             "rate.",
             f"Made by `{command}`. Contract `{evaluation.contract_id}`, data sha256 `{evaluation.data.sha256}`.\n",
+        ]
+    )
+
+
+def write_list(folder: Path, manifest: Manifest, name: str, figures: PairListFigures, command: str) -> str:
+    """Writes report.md and report.json into `folder`, replacing those of an earlier report; returns the text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        ["accuracy", f"{figures.accuracy:.4f}", f"standard error {figures.standard_error:.4f}"],
+        ["equal error rate", *_cells(figures.eer)],
+        *([f"FNMR at FMR {fmr:g}", *_cells(estimate)] for fmr, estimate in figures.fnmr_at.items()),
+    ]
+    text = "\n\n".join(
+        [
+            f"# Bundle `{manifest.name}` version {manifest.version}, on the list `{name}`",
+            f"{figures.genuine_pairs} genuine and {figures.impostor_pairs} impostor pairs of {figures.pictures} "
+            f"pictures; in {figures.pictures_without_face} no face was found, and their pairs count as different.",
+            _table(["measure", "value", "95 % interval (bootstrap over people)"], rows),
+            f"Made by `{command}`. Contract `{contract_id(manifest)}`.\n",
+        ]
+    )
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    record = {"command": command, "contract_id": contract_id(manifest), **asdict(figures)}
+    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    return text
+
+
+def comparison(found: Comparison) -> str:
+    """Two bundles side by side, as a part of a report."""
+    rows = [[name, *(" ".join(_cells(each)) for each in three)] for name, three in found.figures.items()]
+    first, second = found.bundles
+    return "\n\n".join(
+        [
+            f"## Against the bundle `{second}`, on the same pairs",
+            f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of pictures that both can use.",
+            _table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
         ]
     )
 

@@ -1,17 +1,20 @@
-"""Measures a bundle on a folder of identities and writes report.md, report.json and plots.
+"""Measures a bundle on a folder of identities, or on a list of pairs, and writes report.md, report.json and plots.
 
-People whose pictures were in training are left out, whatever their folders are called.
+People whose pictures were in training are left out, whatever their folders are called, and so are those that chose the
+thresholds, where others remain.
 """
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 import terminal
 
-from model import bundle, report
-from model.data import load
+from model import bundle, pair_lists, report
+from model.comparison import compare
+from model.data import Dataset, load
 from model.embedder import Embedder
-from model.evaluation import evaluate, score_all_pairs
+from model.evaluation import evaluate, score_all_pairs, unseen_by
 
 
 def parse() -> argparse.Namespace:
@@ -20,23 +23,58 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, help="folder of the report (default: runs/report-BUNDLE-DATA)")
     parser.add_argument("--append", type=Path, help="Markdown file to put at the end of the report")
+    parser.add_argument("--against", help="another bundle, to compare on the same pairs")
+    parser.add_argument("--pairs", type=Path, help="compare the pairs of this list (LFW's format), not all there are")
+    parser.add_argument("--choose-on", type=Path, help="a list to choose the threshold of --pairs on")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    manifest = embedder.manifest
-    dataset = load(options.data, embedder.faces, track=terminal.progress("picture"))
-    terminal.show_skipped(dataset)
-    unseen = dataset.without(manifest.training.data.people)
+    print(_measure_list(embedder, options) if options.pairs else _measure_all_pairs(embedder, options))
+
+
+def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace) -> str:
+    embedders = [embedder]
+    if options.against:
+        embedders.append(Embedder(bundle.load(bundle.find(options.against))))
+    everybody = _load(options.data, embedder)
+    unseen = unseen_by([each.manifest for each in embedders], everybody)
     scores = score_all_pairs(embedder, unseen)
-    evaluation = evaluate(manifest, unseen, scores, left_out=len(dataset.people) - len(unseen.people))
-    folder = options.out or Path("runs") / f"report-{manifest.name}-{dataset.name}"
-    command = f"python scripts/evaluate.py --bundle {options.bundle} --data {dataset.name}"
+    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody.people) - len(unseen.people))
     appendix = options.append.read_text(encoding="utf-8") if options.append else ""
-    report.write(folder, manifest, evaluation, scores, command, appendix)
-    print((folder / "report.md").read_text(encoding="utf-8"))
+    if options.against:
+        # The other bundle's crops of the very same pictures.
+        other = _load(options.data, embedders[1], only=unseen.people)
+        appendix = report.comparison(compare(embedder, unseen, embedders[1], other)) + "\n\n" + appendix
+    folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
+    report.write(folder, embedder.manifest, evaluation, scores, _command(options), appendix)
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
+    lists = [pair_lists.read(path) for path in (options.pairs, options.choose_on) if path]
+    dataset = _load(options.data, embedder, only={name for each in lists for name, _ in each.pictures})
+    embeddings = embedder.embed(dataset.crops)
+    scores = [pair_lists.score(dataset, embeddings, each) for each in lists]
+    figures = pair_lists.figures(dataset, lists[0], *scores)
+    folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
+    return report.write_list(folder, embedder.manifest, options.pairs.name, figures, _command(options))
+
+
+def _load(folder: Path, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:
+    dataset = load(folder, embedder.faces, only=only, track=terminal.progress("picture"))
+    terminal.show_skipped(dataset)
+    return dataset
+
+
+def _command(options: argparse.Namespace) -> str:
+    """As the user gave it, without the folders of this machine."""
+    given = {"bundle": options.bundle, "data": options.data.name, "against": options.against}
+    lists = {"pairs": options.pairs and options.pairs.name, "choose-on": options.choose_on and options.choose_on.name}
+    flags = " ".join(f"--{name} {value}" for name, value in {**given, **lists}.items() if value)
+    return f"python scripts/evaluate.py {flags}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""Two bundles on the very same pairs of pictures; writes nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import metrics
+from model.data import Dataset, Indices
+from model.embedder import Embedder
+from model.evaluation import Estimate, score
+from model.pairs import all_pairs
+
+_LEVELS = (1e-1, 1e-2, 1e-3)
+_FIGURES = ("ROC AUC", "equal error rate", *(f"FNMR at FMR {fmr:g}" for fmr in _LEVELS))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two bundles on the very same pairs, each figure with its 95 % interval; differences by paired resampling."""
+
+    bundles: tuple[str, str]
+    genuine_pairs: int
+    impostor_pairs: int
+    figures: dict[str, tuple[Estimate, Estimate, Estimate]]  # the first, the second, the second minus the first
+
+
+def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_dataset: Dataset) -> Comparison:
+    """All pairs of the pictures that both can use; of the same people, in the same order."""
+    rows, others_rows = _common(dataset, others_dataset)
+    labels = dataset.labels[rows]
+    pairs = all_pairs(labels)
+    scores = [
+        score(each.embed(crops), labels, pairs)
+        for each, crops in ((embedder, dataset.crops[rows]), (other, others_dataset.crops[others_rows]))
+    ]
+    measured = [_rates(metrics.curve(each)) for each in scores]
+    resampled = [metrics.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
+    measured.append(measured[1] - measured[0])
+    resampled.append(resampled[1] - resampled[0])
+    found = [[_estimate(m[i], r[:, i]) for m, r in zip(measured, resampled, strict=True)] for i in range(len(_FIGURES))]
+    return Comparison(
+        (embedder.manifest.name, other.manifest.name),
+        int(pairs.genuine.sum()),
+        int((~pairs.genuine).sum()),
+        {name: (first, second, gap) for name, (first, second, gap) in zip(_FIGURES, found, strict=True)},
+    )
+
+
+def _common(dataset: Dataset, other: Dataset) -> tuple[Indices, Indices]:
+    places = [
+        {(each.people[label], file): row for row, (label, file) in enumerate(zip(each.labels, each.files, strict=True))}
+        for each in (dataset, other)
+    ]
+    common = [place for place in places[0] if place in places[1]]
+    first, second = (np.array([place[picture] for picture in common]) for place in places)
+    return first, second
+
+
+def _rates(rates: metrics.Curve) -> NDArray[np.float64]:
+    return np.array([rates.auc, rates.eer, *(rates.fnmr_at(fmr) for fmr in _LEVELS)])
+
+
+def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    return Estimate(float(value), metrics.percentile_interval(resampled))
