@@ -18,6 +18,8 @@ Rng: TypeAlias = np.random.Generator
 Pixels: TypeAlias = Tensor
 """float32 (N, 3, height, width), RGB of 0..1."""
 
+Worse: TypeAlias = Callable[[Pixels, Rng], Pixels]
+
 WIDER = 16
 """Pixels that crops for training show beyond those for serving, on each side: room to shift, turn and zoom."""
 
@@ -120,7 +122,7 @@ def _through_jpeg(pixels: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
 
 
-_WORSE: dict[Callable[[Pixels, Rng], Pixels], float] = {
+_WORSE: dict[Worse, float] = {
     _low_resolution: 0.35,
     _gamma: 0.4,
     _contrast_and_light: 0.4,

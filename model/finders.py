@@ -1,5 +1,7 @@
 """A picture to the face in it that counts, cropped for the network: with a detector or without one."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -38,10 +40,16 @@ class WholePicture:
         return np.ascontiguousarray(kept.reshape(shape.height, shape.width, shape.channels).transpose(2, 0, 1))
 
 
+class Detector(Protocol):
+    """The seam for other networks: a picture in, every face in it out."""
+
+    def find(self, picture: Rgb) -> Faces: ...
+
+
 class MainFace:
     """The face that the picture is of, aligned by its landmarks. Safe to use from many threads."""
 
-    def __init__(self, detector: Mtcnn, geometry: CropGeometry) -> None:
+    def __init__(self, detector: Detector, geometry: CropGeometry) -> None:
         self._detector = detector
         self._geometry = geometry
 

@@ -77,7 +77,7 @@ def curve(scores: Scores, weights: Floats | None = None) -> Curve:
     """The error rates of the scores, each pair counted `weights` times (once by default)."""
     ordered = scores.ascending
     weight = np.ones(len(ordered.distance)) if weights is None else weights
-    last = np.append(np.flatnonzero(np.diff(ordered.distance)), len(weight) - 1)
+    last = np.append(np.flatnonzero(ordered.distance[1:] != ordered.distance[:-1]), len(weight) - 1)
     impostor = np.cumsum(np.where(ordered.genuine, 0, weight))
     genuine = np.cumsum(np.where(ordered.genuine, weight, 0))
     return Curve(

@@ -141,7 +141,7 @@ def best_threshold(distance: NDArray[np.float64], genuine: NDArray[np.bool_]) ->
     """The threshold that judges most of these pairs rightly; midway between two distances, the middle one of ties."""
     order = np.argsort(distance, kind="stable")
     ordered, right = distance[order], np.where(genuine[order], 1, -1).cumsum()
-    last = np.flatnonzero(np.append(np.diff(ordered) > 0, True))
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
     best = last[np.flatnonzero(right[last] == right[last].max())]
     chosen = best[len(best) // 2]
     following = ordered[chosen + 1] if chosen + 1 < len(ordered) else ordered[chosen]

@@ -1,0 +1,77 @@
+import itertools
+from pathlib import Path
+
+import makers
+import numpy as np
+import pytest
+
+from model import pair_lists
+from model.data import DataError, load
+from model.finders import WholePicture
+from model.pair_lists import accuracy_of_folds, best_threshold, figures, score
+from model.training import TUTORIAL_CROP
+
+VIEW_1 = "2\nAnn 1 2\nBob 1 3\nAnn 1 Bob 1\nAnn 2 Cy_X 1\n"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_list_of_one_set_is_read_and_dealt_into_folds(tmp_path: Path) -> None:
+    pairs = pair_lists.read(write(tmp_path / "dev.txt", VIEW_1))
+    assert pairs.first == (("Ann", 1), ("Bob", 1), ("Ann", 1), ("Ann", 2))
+    assert pairs.second == (("Ann", 2), ("Bob", 3), ("Bob", 1), ("Cy_X", 1))
+    assert pairs.genuine.tolist() == [True, True, False, False]
+    assert pairs.fold.tolist() == [0, 1, 2, 3]
+    assert pairs.pictures == [("Ann", 1), ("Ann", 2), ("Bob", 1), ("Bob", 3), ("Cy_X", 1)]
+
+
+def test_a_list_of_folds_keeps_them(tmp_path: Path) -> None:
+    body = VIEW_1.split("\n", 1)[1]
+    pairs = pair_lists.read(write(tmp_path / "pairs.txt", "3\t2\n" + body * 3))
+    assert pairs.fold.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("text", ["", "2\nAnn 1 2\n", "x\n", "1\nAnn 1\nAnn 1 Bob 1\n", "1\nAnn 1 2\nAnn 1 2\n"])
+def test_anything_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"odd\.txt"):
+        pair_lists.read(write(tmp_path / "odd.txt", text))
+
+
+def test_the_best_threshold_is_the_best_of_all_there_are() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        distance, genuine = np.round(rng.random(30), 1), rng.random(30) < 0.5
+        found = np.mean((distance <= best_threshold(distance, genuine)) == genuine)
+        brute = max(np.mean((distance <= t) == genuine) for t in np.linspace(-0.05, 1.05, 221) if t >= distance.min())
+        assert found == brute
+
+
+def test_each_fold_is_judged_at_the_others_threshold() -> None:
+    distance = np.array([0.1, 0.2, 0.8, 0.9] * 2 + [0.1, 0.6, 0.4, 0.9])
+    genuine = np.array([True, True, False, False] * 3)
+    accuracy, error = accuracy_of_folds(distance, genuine, np.repeat([0, 1, 2], 4))
+    # The third fold, judged at 0.5, has one error of each kind; the others, judged at 0.3 or so, have none.
+    assert accuracy == pytest.approx((1 + 1 + 0.5) / 3)
+    assert error == pytest.approx(np.std([1, 1, 0.5], ddof=1) / 3**0.5)
+
+
+def test_pairs_that_lack_a_face_count_as_different(tmp_path: Path) -> None:
+    for name, number in itertools.product(("Ann", "Bob"), (1, 2, 3)):
+        path = tmp_path / name / f"{name}_{number:04d}.pgm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(makers.encoded(makers.face(len(name) + ord(name[0]), number), "PPM"))
+    (tmp_path / "Ann/Ann_0003.pgm").write_bytes(b"P5 broken")
+    text = "3\nAnn 1 2\nAnn 1 3\nBob 1 2\nAnn 1 Bob 1\nAnn 3 Bob 2\nAnn 2 Bob 3\n"
+    pairs = pair_lists.read(write(tmp_path / "list.txt", text))
+    dataset = load(tmp_path, WholePicture(TUTORIAL_CROP))
+    embeddings = (dataset.labels[:, np.newaxis] * [3.0, 4.0]).astype(np.float32)
+    scores = score(dataset, embeddings, pairs)
+    assert scores.distance.tolist() == [0, np.inf, 0, 5, np.inf, 5]
+    assert (scores.first == scores.second).tolist() == [True, True, True, False, False, False]
+    found = figures(dataset, pairs, scores, chosen_on=scores)
+    assert (found.pictures, found.pictures_without_face) == (6, 1)
+    assert found.accuracy == pytest.approx(5 / 6)
+    assert found.fnmr_at[1e-1].value == pytest.approx(1 / 3)
