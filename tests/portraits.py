@@ -31,7 +31,8 @@ def portrait(person: int, picture: int = 0, size: int = 320) -> NDArray[np.uint8
     pixels = np.asarray(image.filter(ImageFilter.GaussianBlur(size / 200)), dtype=np.float64)
     light = 1 + 0.2 * own.choice([-1, 1]) * (np.arange(size)[:, np.newaxis] - x) / size
     lit = pixels * light * (1 + now.normal(0, 0.03)) + now.normal(0, 3, pixels.shape)
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.clip(lit, 0, 255).astype(np.uint8)
+    return shown
 
 
 class _Pen:

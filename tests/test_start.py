@@ -40,10 +40,10 @@ def test_dlibs_layers_are_read_and_its_affine_layers_folded() -> None:
     network.load_state_dict(dlib_weights.named(dump))
     torch.testing.assert_close(network.head.weight.detach(), torch.from_numpy(head.T.copy()))
     for name in ("stem", "blocks.13.conv2"):
-        weight, bias, scale, shift = (torch.from_numpy(values) for values in expected[name])
+        kernel, offset, scale, shift = (torch.from_numpy(values) for values in expected[name])
         convolution = convolutions[name]
         x = torch.randn(1, convolution.in_channels, 9, 9)
-        unfolded = torch.nn.functional.conv2d(x, weight, bias, convolution.stride, convolution.padding)
+        unfolded = torch.nn.functional.conv2d(x, kernel, offset, convolution.stride[0], int(convolution.padding[0]))
         affine = unfolded * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
         torch.testing.assert_close(convolution(x), affine, rtol=1e-4, atol=1e-4)
 
@@ -71,12 +71,13 @@ def keras_arrays(network: str, ours: torch.nn.Module) -> tuple[list[NDArray[np.f
     shapes: list[tuple[int, ...]] = []
     for name, module in ours.named_children():
         if isinstance(module, torch.nn.Conv2d):
-            shapes += [(*module.kernel_size, module.in_channels, module.out_channels), (module.out_channels,)]
+            rows, columns = module.kernel_size
+            shapes += [(rows, columns, module.in_channels, module.out_channels), (module.out_channels,)]
             shapes += [(1, 1, module.out_channels)]
         elif isinstance(module, torch.nn.Linear) and name != "head":
             shapes += [(module.in_features, module.out_features), (module.out_features,), (module.out_features,)]
     names = mtcnn_weights.HEADS[network]
-    inside = next(m for name, m in ours.named_children() if name == "head").in_features
+    inside = int(ours.state_dict()["head.weight"].shape[1])
     shapes += [shape for name in names for shape in ((inside, heads[name]), (heads[name],))]
     return [RNG.normal(0, 0.1, shape).astype(np.float32) for shape in shapes], len(names)
 
@@ -110,7 +111,8 @@ def pooled(x: NDArray[np.float32], size: int, same: bool) -> NDArray[np.float32]
     if same:  # Keras pads at the end where the last window would hang over
         over = (-(x.shape[1] - size)) % 2
         x = np.pad(x, ((0, 0), (0, over), (0, over), (0, 0)), constant_values=-np.inf)
-    return windows(x, size)[:, ::2, ::2].max(axis=(3, 4))
+    most: NDArray[np.float32] = windows(x, size)[:, ::2, ::2].max(axis=(3, 4))
+    return most
 
 
 def test_only_the_published_files_are_read(tmp_path: Path) -> None:

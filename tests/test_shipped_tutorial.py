@@ -1,4 +1,4 @@
-"""The shipped bundle on the data that its report was made from, where that data is at hand."""
+"""The bundle `tutorial` on the data that its report was made from, where that data is at hand."""
 
 import json
 from pathlib import Path
