@@ -69,6 +69,7 @@ openapi: $(VENV)/developed       ## accept a changed HTTP contract
 
 benchmark: $(VENV)/developed     ## ratios, measured side by side
 	$(BIN)/python scripts/benchmark.py --data $(DATA)/att_faces
+	$(BIN)/python scripts/benchmark_path.py --data $(DATA)/lfw/images
 
 clean:
 	rm -rf $(VENV) runs

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from model import metrics
-from model.data import DataError
 from model.manifest import Calibration, DataSource, Level, OperatingPoint, TailPoint
 from model.metrics import Floats, Scores
+from model.people import DataError
 
 LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PREFERRED_LEVEL = 1e-3

@@ -1,7 +1,5 @@
 """A folder of identities (one sub-folder a person) to crops with labels; knows no network."""
 
-import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +11,11 @@ from numpy.typing import NDArray
 from model.faces import Crop, FaceFinder, NoFaceFound
 from model.images import InvalidImage, decode
 from model.manifest import DataSource
+from model.people import DataError, digest, fingerprint, people_in
 
 Indices: TypeAlias = NDArray[np.int64]
 Track: TypeAlias = Callable[[Sequence[Path]], Iterable[Path]]
 """Wraps the work list to show progress; `iter` shows none."""
-
-_FINGERPRINT_DIGITS = 12
-
-
-class DataError(Exception):
-    """The folder cannot be used; the message is one line, in the user's terms."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +39,7 @@ class Dataset:
     @property
     def source(self) -> DataSource:
         """What a manifest records of this data."""
-        digest = hashlib.sha256("".join(self.fingerprints).encode()).hexdigest()
-        return DataSource(self.name, digest, len(self.labels), self.fingerprints)
+        return DataSource(self.name, digest("".join(self.fingerprints).encode()), len(self.labels), self.fingerprints)
 
     def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
         """Only these people (indices into `people`), in this order."""
@@ -71,13 +63,6 @@ class Dataset:
         return self.of(kept)
 
 
-def people_in(folder: Path) -> dict[str, int]:
-    """The names of people's sub-folders with the number of files in each. Raises DataError without the folder."""
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
-    return {person.name: len(_files(person)) for person in _sorted(folder) if person.is_dir()}
-
-
 def load(
     folder: Path,
     faces: FaceFinder,
@@ -91,10 +76,10 @@ def load(
     good ones, are skipped and listed.
     Raises DataError where the folder is missing or fewer than two people are left.
     """
-    wanted = people_in(folder) if only is None else set(only)
-    found: dict[str, list[_Picture]] = {person: [] for person in people_in(folder) if person in wanted}
+    files = {person: paths for person, paths in people_in(folder).items() if only is None or person in only}
+    found: dict[str, list[_Picture]] = {person: [] for person in files}
     skipped: list[Skipped] = []
-    for path in track([path for person in found for path in _files(folder / person)]):
+    for path in track([path for paths in files.values() for path in paths]):
         try:
             found[path.parent.name].append(_read(path, faces))
         except OSError as error:
@@ -109,7 +94,7 @@ def load(
     return Dataset(
         name=folder.name,
         people=tuple(people),
-        fingerprints=tuple(_fingerprint(found[person]) for person in people),
+        fingerprints=tuple(fingerprint(picture.sha256 for picture in found[person]) for person in people),
         crops=np.stack([picture.crop for picture in chosen if picture.crop is not None]),
         labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
         files=tuple(picture.name for picture in chosen),
@@ -127,23 +112,8 @@ class _Picture:
 
 def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = digest(data)
     try:
         return _Picture(path.name, sha256, faces.find(decode(data)).crop)
     except (InvalidImage, NoFaceFound) as error:
         return _Picture(path.name, sha256, None, type(error).__name__)
-
-
-def _fingerprint(pictures: Sequence[_Picture]) -> str:
-    digests = "".join(sorted(picture.sha256 for picture in pictures))
-    return hashlib.sha256(digests.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
-
-
-def _files(person: Path) -> list[Path]:
-    return [path for path in _sorted(person) if not path.is_dir()]
-
-
-def _sorted(folder: Path) -> list[Path]:
-    """Entries in the order people number them: 2 before 10. Hidden ones are left out."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(visible, key=lambda p: [(not w.isdigit(), w.zfill(20)) for w in re.split(r"(\d+)", p.name)])

@@ -1,6 +1,6 @@
 """A bundle measured on people: distances of all pairs to error rates with intervals; writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from model import metrics
 from model.calibration import Rates
-from model.data import DataError, Dataset, Indices
+from model.data import Dataset, Indices
 from model.embedder import Embedder, distances
 from model.manifest import Calibration, DataSource, Manifest, contract_id
 from model.metrics import Scores
 from model.pairs import Pairs, all_pairs
+from model.people import DataError
 
 _PAIRS_AT_ONCE = 1_000_000
 
@@ -41,7 +42,7 @@ class Evaluation:
     version: str
     contract_id: str
     data: DataSource
-    trained_people_left_out: int
+    seen_people_left_out: int
     people_that_chose_thresholds: int
     skipped_pictures: int
     genuine_pairs: int
@@ -53,14 +54,18 @@ class Evaluation:
     rates: tuple[RatesAtThreshold, ...]
 
 
-def unseen_by(manifests: Sequence[Manifest], dataset: Dataset) -> Dataset:
-    """The people that these bundles were not trained on, and who chose none of their thresholds if others remain.
+def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
+    """Names of people, of those with these fingerprints, that the bundles were not trained on.
 
-    Raises DataError where fewer than two people are left.
+    Those who chose thresholds are left out as well, where others remain. Raises DataError where nobody is left.
     """
-    unseen = dataset.without(person for each in manifests for person in each.training.data.people)
+    trained = {person for each in manifests for person in each.training.data.people}
     chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
-    return unseen.without(chose) if len(set(unseen.fingerprints) - chose) >= 2 else unseen
+    unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
+    if len(unseen) < 2:
+        raise DataError(f"all but {len(unseen)} of these {len(people)} people were in training, nobody to compare")
+    others = [name for name in unseen if people[name] not in chose]
+    return others if len(others) > 1 else unseen
 
 
 def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:
@@ -89,7 +94,7 @@ def evaluate(manifest: Manifest, dataset: Dataset, scores: Scores, left_out: int
         version=manifest.version,
         contract_id=contract_id(manifest),
         data=dataset.source,
-        trained_people_left_out=left_out,
+        seen_people_left_out=left_out,
         people_that_chose_thresholds=_shared_people(dataset, calibration),
         skipped_pictures=len(dataset.skipped),
         genuine_pairs=len(scores.genuine_distances),

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import metrics
-from model.data import DataError, Dataset
+from model.data import Dataset
 from model.embedder import distances
 from model.evaluation import Estimate
 from model.metrics import Scores
+from model.people import DataError
 
 Picture: TypeAlias = tuple[str, int]
 """A person's name and the number of the picture: NAME/NAME_0001.jpg."""

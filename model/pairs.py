@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data import DataError, Indices
+from model.data import Indices
+from model.people import DataError
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _people(evaluation: Evaluation, calibration: Calibration | None) -> str:
     text = (
         f"{people} people, {evaluation.data.pictures} pictures ({evaluation.skipped_pictures} skipped): "
         f"{evaluation.genuine_pairs} genuine and {evaluation.impostor_pairs} impostor pairs, all that there are. "
-        f"{evaluation.trained_people_left_out} people of the folder were in training and are left out."
+        f"{evaluation.seen_people_left_out} people of the folder were in training or chose thresholds and are left out."
     )
     if calibration is None:
         return text + " The bundle is not calibrated: it has no thresholds."

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from model.data import DataError, Indices
+from model.data import Indices
+from model.people import DataError
 
 
 def hold_out(people: int, held_out: int, rng: np.random.Generator) -> tuple[Indices, Indices]:

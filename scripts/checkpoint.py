@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import terminal
 import torch
 
-from model.data import DataError
+from model.people import DataError
 
 
 class Resumable(Protocol):

@@ -15,6 +15,7 @@ from model.comparison import compare
 from model.data import Dataset, load
 from model.embedder import Embedder
 from model.evaluation import evaluate, score_all_pairs, unseen_by
+from model.people import fingerprints_in
 
 
 def parse() -> argparse.Namespace:
@@ -39,14 +40,15 @@ def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace) -> str:
     embedders = [embedder]
     if options.against:
         embedders.append(Embedder(bundle.load(bundle.find(options.against))))
-    everybody = _load(options.data, embedder)
-    unseen = unseen_by([each.manifest for each in embedders], everybody)
+    everybody = fingerprints_in(options.data)
+    names = unseen_by([each.manifest for each in embedders], everybody)
+    unseen = _load(options.data, embedder, only=names)
     scores = score_all_pairs(embedder, unseen)
-    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody.people) - len(unseen.people))
+    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody) - len(names))
     appendix = options.append.read_text(encoding="utf-8") if options.append else ""
     if options.against:
         # The other bundle's crops of the very same pictures.
-        other = _load(options.data, embedders[1], only=unseen.people)
+        other = _load(options.data, embedders[1], only=names)
         appendix = report.comparison(compare(embedder, unseen, embedders[1], other)) + "\n\n" + appendix
     folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
     report.write(folder, embedder.manifest, evaluation, scores, _command(options), appendix)

@@ -16,11 +16,12 @@ from model import bundle, network
 from model.augment import widened
 from model.bundle import Bundle
 from model.calibration import calibrate, require_support
-from model.data import DataError, Dataset, load, people_in
+from model.data import Dataset, load
 from model.embedder import embed
 from model.evaluation import score
 from model.finders import finder_of
 from model.pairs import all_pairs
+from model.people import DataError, people_in
 from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
 
 
@@ -54,7 +55,7 @@ def _split(data: Path, recipe: TransferRecipe) -> Split:
     """People to train on and to calibrate on; `test_people` more, with two pictures or more, are in neither."""
     rng = np.random.default_rng(recipe.seed)
     people = people_in(data)
-    test = _draw([name for name, pictures in people.items() if pictures > 1], recipe.test_people, rng)
+    test = _draw([name for name, files in people.items() if len(files) > 1], recipe.test_people, rng)
     rest = [name for name in people if name not in test]
     require_support(recipe.calibration_people)
     calibration = _draw(rest, recipe.calibration_people, rng)

@@ -9,7 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from model.bundle import BundleError
-from model.data import DataError, Dataset
+from model.data import Dataset
+from model.people import DataError
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import recipe_transfer
 import recipe_tutorial
 import terminal
 
-from model.data import DataError
+from model.people import DataError
 from model.training import Recipe
 from model.transfer import TransferRecipe
 

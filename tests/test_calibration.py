@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from model.calibration import calibrate, require_support
-from model.data import DataError
 from model.manifest import Calibration
 from model.metrics import Scores
+from model.people import DataError
 
 SCORES = makers.simulated_scores(people=40, pictures=3)
 

@@ -4,9 +4,10 @@ import makers
 import numpy as np
 import pytest
 
-from model.data import DataError, Dataset, Skipped, load
+from model.data import Dataset, Skipped, load
 from model.finders import WholePicture
 from model.images import decode
+from model.people import DataError
 from model.splits import folds, hold_out
 from model.training import TUTORIAL_CROP
 

@@ -54,7 +54,7 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path) -> None:
     log = script("evaluate.py", "--bundle", trained, "--data", data, "--out", trained)
     report = json.loads((trained / "report.json").read_text())
     assert (report["genuine_pairs"], report["impostor_pairs"]) == (9 * 6, 36 * 16)
-    assert report["trained_people_left_out"] == 12
+    assert report["seen_people_left_out"] == 12
     assert report["people_that_chose_thresholds"] == 9
     assert report["skipped_pictures"] == 1
     assert 0.5 < report["auc"]["value"] <= 1

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from model import pair_lists
-from model.data import DataError, load
+from model.data import load
 from model.finders import WholePicture
 from model.pair_lists import accuracy_of_folds, best_threshold, figures, score
+from model.people import DataError
 from model.training import TUTORIAL_CROP
 
 VIEW_1 = "2\nAnn 1 2\nBob 1 3\nAnn 1 Bob 1\nAnn 2 Cy_X 1\n"

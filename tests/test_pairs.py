@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from model.data import DataError
 from model.pairs import all_pairs, tutorial_pairs
+from model.people import DataError
 
 FORTY_BY_TEN = np.repeat(np.arange(40), 10)
 
