@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default lists reproduce openapi benchmark clean
+.PHONY: serve test check train bundle start default measure reproduce openapi benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -57,7 +57,8 @@ default: $(VENV)/developed       ## the shipped bundle for real photos, from run
 	mkdir -p $(DEFAULT) && cp runs/default/* $(DEFAULT)
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/celeba --against tutorial --out $(DEFAULT)
 
-lists: $(VENV)/developed         ## the shipped bundle on LFW's View 1
+measure: $(VENV)/developed       ## the shipped bundle on other people: AT&T, and LFW's View 1
+	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/att_faces --out $(DEFAULT)/att-faces
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-view1 \
 	  --pairs $(DATA)/lfw/pairsDevTest.txt --choose-on $(DATA)/lfw/pairsDevTrain.txt
 

@@ -7,9 +7,12 @@ from model.faces import Crop, Landmarks, Quality
 
 SMALL_PX = 60
 """Fewer pixels across a face than this are enlarged more than twofold for the network."""
-BLURRED, DARK, BRIGHT = 0.25, 0.2, 0.8
+BLURRED = 0.25
+"""Less is as a Gaussian blur of two pixels leaves it; of LFW's faces, 99 % have more than 0.35."""
+DARK, BRIGHT = 0.2, 0.8
+"""Beyond anything in LFW and CelebA, of whose faces 99 % lie between 0.24 and 0.73."""
 TURNED = 0.5
-"""Of `turn`; about 35 degrees to the side."""
+"""Of `turn`; one face in eleven of LFW has more."""
 CUT = 0.1
 """The share of a face's box that may lie beyond the picture before it counts as cut."""
 

@@ -134,7 +134,7 @@ def _level(level: Level, rate: RatesAtThreshold | None) -> list[str]:
 
 
 def _cells(estimate: Estimate) -> list[str]:
-    return [f"{estimate.value:.4f}", f"{estimate.ci95[0]:.4f} to {estimate.ci95[1]:.4f}"]
+    return [f"{estimate.value:.4g}", f"{estimate.ci95[0]:.4g} to {estimate.ci95[1]:.4g}"]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

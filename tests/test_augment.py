@@ -1,11 +1,15 @@
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 import torch
 from portraits import portrait
 
-from model import augment
+from model import augment, bundle
 from model.augment import WIDER, augmented, view, widened
 from model.faces import CropGeometry
+from model.finders import finder_of
 
 GEOMETRY = CropGeometry(40, 30, 3, landmarks=((10, 12), (20, 12), (15, 20), (11, 28), (19, 28)))
 WIDE = np.stack([portrait(person, size=40 + 2 * WIDER).transpose(2, 0, 1) for person in range(6)])[..., 5:-5].copy()
@@ -49,3 +53,13 @@ def test_each_way_of_getting_worse_changes_the_picture_but_not_the_face(worse: a
     for before, after in zip(pixels, spoilt, strict=True):
         both = torch.stack([before.mean(dim=0).flatten(), after.mean(dim=0).flatten()])
         assert torch.corrcoef(both)[0, 1] > 0.8
+
+
+def test_the_middle_of_a_wide_crop_is_the_crop_that_is_served() -> None:
+    default = bundle.load(bundle.SHIPPED / "default")
+    wide = replace(default, manifest=msgspec.structs.replace(default.manifest, crop=widened(default.manifest.crop)))
+    for person in range(4):
+        picture = portrait(person, size=700)
+        served, trained = (finder_of(each).find(picture).crop for each in (default, wide))
+        difference = np.abs(served.astype(int) - trained[:, WIDER:-WIDER, WIDER:-WIDER])
+        assert difference.mean() < 1  # of 255: the region that is resized starts at another pixel

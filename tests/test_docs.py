@@ -1,10 +1,12 @@
 """Documentation that fails the tests when it lies."""
 
+import inspect
 import json
 import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import reproduce
@@ -12,13 +14,14 @@ import reproduce
 from app.errors import ERRORS, HTTP_ERRORS
 from app.schemas import OperatingPoint, Verification
 from app.settings import PREFIX, Settings
-from model import bundle
+from model import bundle, quality
 from model.decision import Policy
 from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = bundle.SHIPPED / "tutorial"
+DEFAULT = bundle.SHIPPED / "default"
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -63,11 +66,51 @@ def test_the_example_is_an_answer_of_the_shipped_bundle() -> None:
     example = re.search(r"```json\n(.*?)```", README, flags=re.S)
     assert example is not None
     answer = Verification.model_validate_json(example[1], strict=False)
-    manifest = bundle.load(TUTORIAL).manifest
+    manifest = bundle.load(DEFAULT).manifest
     assert set(json.loads(example[1])) == set(Verification.model_fields)
     assert answer.model.contract_id == contract_id(manifest)
     assert answer.operating_point == OperatingPoint.model_validate(Policy(manifest).operating_point())
     assert answer.same == (answer.distance <= answer.threshold)
+
+
+def percent(estimate: dict[str, Any]) -> str:
+    value, low, high = (f"{100 * number:.2f}" for number in (estimate["value"], *estimate["ci95"]))
+    return f"{value} % ({low} to {high})"
+
+
+def default_table() -> str:
+    lines = [
+        "| people never seen | pairs: genuine, impostor | equal error rate | FMR, FNMR at the bundle's threshold |",
+        "|---|---|---|---|",
+    ]
+    for name, folder in (("CelebA", DEFAULT), ("AT&T faces", DEFAULT / "att-faces")):
+        report = json.loads((folder / "report.json").read_text())
+        people = f"{name}: {len(report['data']['people'])}"
+        pairs = f"{report['genuine_pairs']:,}, {report['impostor_pairs']:,}"
+        rate = next(rate for rate in report["rates"] if rate["level"] == 0.001)
+        rates = f"{percent(rate['fmr'])}, {percent(rate['fnmr'])}"
+        lines.append(f"| {people} | {pairs} | {percent(report['eer'])} | {rates} |")
+    return "\n".join(lines)
+
+
+def lfw_sentence() -> str:
+    report = json.loads((DEFAULT / "lfw-view1" / "report.json").read_text())
+    return (
+        f"On the test list of LFW's View 1 ({report['genuine_pairs']} genuine and {report['impostor_pairs']} impostor\n"
+        f"pairs): accuracy {report['accuracy']:.4f} (standard error {report['standard_error']:.4f}), equal error rate "
+        f"{percent(report['eer'])},\nFNMR {percent(report['fnmr_at']['0.001'])} at FMR 0.001."
+    )
+
+
+def test_the_figures_of_the_default_bundle_are_those_of_its_reports() -> None:
+    assert default_table() in README
+    assert lfw_sentence() in README
+
+
+@pytest.mark.parametrize("folder", ["", "att-faces", "lfw-view1"])
+def test_the_reports_are_of_the_bundle_that_is_shipped(folder: str) -> None:
+    report = json.loads((DEFAULT / folder / "report.json").read_text())
+    assert report["contract_id"] == contract_id(bundle.load(DEFAULT).manifest)
 
 
 def test_the_bundles_figures_are_those_of_its_report() -> None:
@@ -107,3 +150,11 @@ def test_no_picture_is_in_the_repository_but_the_plots() -> None:
     kinds = {".jpg", ".jpeg", ".png", ".webp", ".pgm", ".ppm"}
     places = [path for folder in ("app", "model", "scripts", "tests") for path in (ROOT / folder).rglob("*")]
     assert {path.name for path in places if path.suffix in kinds} <= {"det.png", "roc.png", "distances.png"}
+
+
+def test_the_warnings_table_names_every_warning() -> None:
+    documented = {name for cells in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", README, flags=re.M) for name in
+                  re.findall(r"`(\w+)`", cells)}  # fmt: skip
+    given = set(re.findall(r'"(\w+)":', inspect.getsource(quality.warnings))) | {"no_detector"}
+    assert len(given) == 8
+    assert given <= documented

@@ -1,5 +1,6 @@
 """Train a little -> measure -> serve -> verify, through the scripts and a real server, as a user would."""
 
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import httpx
 import makers
 import pytest
 import torch
+from portraits import portrait
 from test_main import files, running
 
 from model import bundle
@@ -136,3 +138,25 @@ def test_a_checkpoint_that_does_not_fit_is_a_clear_error(data: Path, tmp_path: P
     assert script("train.py", *arguments, status=1).splitlines()[-1].startswith("error: cannot resume from")
     torch.save({"data": "of others", "run": {}}, tmp_path / "b.checkpoint")
     assert "the pictures are not those" in script("train.py", *arguments, status=1)
+
+
+@pytest.mark.slow
+def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path: Path) -> None:
+    for person, picture in itertools.product(range(16), range(2)):
+        home = tmp_path / "people" / f"p{person}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
+    short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1]
+    held_out = ["--calibration-people", 9, "--test-people", 2]
+    arguments = ["--recipe", "transfer", "--data", tmp_path / "people", "--out", tmp_path / "mine"]
+    log = script("train.py", *arguments, "--init", "default", *short, *held_out)
+    assert "round 1/1: to target 0." in log
+    manifest = bundle.load(tmp_path / "mine").manifest
+    default = bundle.load(bundle.SHIPPED / "default").manifest
+    assert (manifest.crop, manifest.detector) == (default.crop, default.detector)
+    assert manifest.calibration is not None
+    assert (len(manifest.training.data.people), len(manifest.calibration.data.people)) == (5, 9)
+    assert Policy(manifest).operating_point().people == 9
+    assert "starts from a resnet29 with a detector" in script(
+        "train.py", *arguments[:-1], tmp_path / "no", "--init", "tutorial", status=1
+    )

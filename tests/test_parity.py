@@ -5,24 +5,27 @@ from typing import Any
 
 import httpx
 import makers
-import numpy as np
 import pytest
+from portraits import portrait
 
 from app.main import create_app
 from app.settings import Settings
+from model import bundle
 from model.data import load
 from model.embedder import Embedder
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_upload_becomes_the_crop_that_training_saw(
-    tmp_path: Path, settings: Settings, embedder: Embedder
-) -> None:
-    folder = makers.write_people(tmp_path / "people", people=2, pictures=2)
-    colour = np.stack([makers.face(i, 0, 300, 200) for i in range(3)], axis=-1)
-    for name, kind in [("8.png", "PNG"), ("9.jpg", "JPEG")]:
-        (folder / "p2" / name).write_bytes(makers.encoded(colour, kind))
+@pytest.mark.parametrize("name", ["tutorial", "default"])
+async def test_an_upload_becomes_the_crop_that_training_saw(tmp_path: Path, name: str) -> None:
+    embedder = Embedder(bundle.load(bundle.find(name)), threads=1)
+    folder = tmp_path / "people"
+    for person, kind in enumerate(["PNG", "JPEG", "WEBP", "PPM"]):
+        for picture in range(2):
+            path = folder / f"p{person}" / f"{picture}.{kind.lower()}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(makers.encoded(portrait(person, picture, size=500), kind))
     trained = load(folder, embedder.faces)
     seen: list[bytes] = []
 
@@ -33,12 +36,12 @@ async def test_an_upload_becomes_the_crop_that_training_saw(
 
     engine = Recording.__new__(Recording)
     engine.manifest, engine.faces = embedder.manifest, embedder.faces
-    service = create_app(settings, lambda _: engine)
+    service = create_app(Settings(bundle=name), lambda _: engine)
     transport = httpx.ASGITransport(service)
     async with (
         service.router.lifespan_context(service),
         httpx.AsyncClient(transport=transport, base_url="http://t") as c,
     ):
-        for path in [folder / "p1" / "1.pgm", folder / "p1" / "2.pgm", *sorted((folder / "p2").iterdir())]:
+        for path in sorted(folder.glob("*/*")):
             assert (await c.post("/embed", files={"image": path.read_bytes()})).status_code == 200
     assert seen == [crop.tobytes() for crop in trained.crops]
