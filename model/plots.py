@@ -8,7 +8,8 @@ from scipy import stats
 from model.evaluation import Evaluation, RatesAtThreshold
 from model.metrics import Curve, Scores
 
-_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6]
+_FMR_TICKS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6]
+_FNMR_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8]
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
@@ -24,11 +25,12 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
     inside = (rates.fmr > 0) & (rates.fnmr > 0)
     axes.plot(stats.norm.ppf(rates.fmr[inside]), stats.norm.ppf(rates.fnmr[inside]))
     axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":", label=f"EER {evaluation.eer.value:.3f}")
-    ticks = np.asarray(stats.norm.ppf(_TICKS))
-    labels = [f"{tick:g}" for tick in _TICKS]
-    axes.set_xticks(ticks, labels)
-    axes.set_yticks(ticks, labels)
-    axes.set(xlim=(ticks[0], ticks[-1]), ylim=(ticks[0], ticks[-1]))
+    finest = min((rate.fmr.value for rate in evaluation.rates if rate.fmr.value), default=0.01)
+    fmr_ticks = [tick for tick in _FMR_TICKS if tick >= finest / 10]
+    across, up = np.asarray(stats.norm.ppf(fmr_ticks)), np.asarray(stats.norm.ppf(_FNMR_TICKS))
+    axes.set_xticks(across, [f"{tick:g}" for tick in fmr_ticks])
+    axes.set_yticks(up, [f"{tick:g}" for tick in _FNMR_TICKS])
+    axes.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     _mark(axes, [(stats.norm.ppf(r.fmr.value), stats.norm.ppf(r.fnmr.value), r) for r in evaluation.rates])
     return figure
 
@@ -50,14 +52,16 @@ def _mark(axes: Axes, points: list[tuple[float, float, RatesAtThreshold]]) -> No
 
 def distances(scores: Scores, evaluation: Evaluation) -> Figure:
     figure, axes = _axes(f"Distances: {_subject(evaluation)}", "distance", "share of pairs")
+    figure.set_figheight(5.2)
     bins = np.linspace(0, scores.distance.max(), 60).tolist()
     groups = [("strangers", scores.impostor_distances), ("same person", scores.genuine_distances)]
     for name, found in groups:
         label = f"{name}: {len(found)} pairs"
         axes.hist(found, bins, weights=np.full(len(found), 1 / len(found)), alpha=0.55, label=label)
-    for rate in evaluation.rates:
-        axes.axvline(rate.threshold, color="black", linestyle="--", label=f"threshold for FMR {rate.level:g}")
-    axes.legend()
+    for number, rate in enumerate(evaluation.rates):
+        label = f"threshold for FMR {rate.level:g}"
+        axes.axvline(rate.threshold, color=f"C{number + 2}", linestyle="--", label=label)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

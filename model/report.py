@@ -73,7 +73,7 @@ def write_list(folder: Path, manifest: Manifest, name: str, figures: PairListFig
 
 def comparison(found: Comparison) -> str:
     """Two bundles side by side, as a part of a report."""
-    rows = [[name, *(" ".join(_cells(each)) for each in three)] for name, three in found.figures.items()]
+    rows = [[name, *("{} ({})".format(*_cells(each)) for each in three)] for name, three in found.figures.items()]
     first, second = found.bundles
     return "\n\n".join(
         [

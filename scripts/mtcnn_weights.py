@@ -29,7 +29,7 @@ JOINED = ("face", "box", "points")
 
 def read(wheel: Path) -> dict[str, Tensor]:
     """Tensors of `model.cascade.Cascade`. Raises ValueError unless the file is the published wheel."""
-    import joblib  # type: ignore[import-untyped]  # an extra that only this needs
+    import joblib  # an extra that only this needs
 
     data = wheel.read_bytes()
     if hashlib.sha256(data).hexdigest() != WHEEL_SHA256:
