@@ -1,18 +1,16 @@
 """HTTP only: reads the uploads, calls the verifier, shapes the answer."""
 
-from collections.abc import Sequence
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app import schemas, uploads
+from app import model_schemas, schemas, uploads
+from app.description import description, identity
 from app.openapi import multipart, problems
 from app.settings import Settings
 from app.verifier import Timings, Verifier
-from model.manifest import Level, contract_id
 
 router = APIRouter()
-FORMATS = ["JPEG", "PNG", "WebP", "PGM", "PPM"]
 
 
 def verifier_of(request: Request) -> Verifier:
@@ -61,7 +59,7 @@ async def verify(
         operating_point=schemas.OperatingPoint.model_validate(point),
         fmr_estimate=schemas.FmrEstimate.model_validate(verified.decision.fmr_estimate),
         faces={name: schemas.Face.model_validate(face) for name, face in verified.faces.items()},
-        model=_identity(verifier),
+        model=identity(verifier.manifest),
         request_id=request.state.request_id,
     )
 
@@ -86,26 +84,14 @@ async def embed(
         metric=verifier.manifest.metric,
         normalized=verifier.manifest.normalized,
         face=schemas.Face.model_validate(embedded.face),
-        model=_identity(verifier),
+        model=identity(verifier.manifest),
         request_id=request.state.request_id,
     )
 
 
 @router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems())
-async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Model:
-    manifest = verifier.manifest
-    return schemas.Model(
-        **dict(_identity(verifier)),
-        metric=manifest.metric,
-        dimension=manifest.embedding_size,
-        normalized=manifest.normalized,
-        detector=manifest.detector.name if manifest.detector else "whole_picture",
-        default_fmr=verifier.policy.default_fmr,
-        levels=_levels(manifest.calibration.levels if manifest.calibration else ()),
-        limits=schemas.Limits(formats=FORMATS, **settings.model_dump(include=set(schemas.Limits.model_fields))),
-        liveness_detection=False,
-        licences=list(manifest.licences),
-    )
+async def describe(verifier: TheVerifier, settings: TheSettings) -> model_schemas.Model:
+    return description(verifier.manifest, verifier.policy, settings)
 
 
 @router.get("/livez", operation_id="livez", summary="The process answers", responses=problems())
@@ -122,23 +108,6 @@ async def livez() -> schemas.Status:
 async def readyz(verifier: TheVerifier) -> schemas.Status:
     await verifier.check()
     return schemas.Status(status="ok")
-
-
-def _identity(verifier: Verifier) -> schemas.ModelIdentity:
-    manifest = verifier.manifest
-    return schemas.ModelIdentity(name=manifest.name, version=manifest.version, contract_id=contract_id(manifest))
-
-
-def _levels(levels: Sequence[Level]) -> list[schemas.Level]:
-    return [
-        schemas.Level(
-            fmr=level.fmr,
-            threshold=level.operating_point.threshold if level.operating_point else None,
-            operating_point=level.operating_point and schemas.OperatingPoint.model_validate(level.operating_point),
-            reason=level.reason,
-        )
-        for level in levels
-    ]
 
 
 def _mark(response: Response, timings: Timings) -> None:

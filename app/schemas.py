@@ -92,33 +92,6 @@ class Embedding(Shape):
     request_id: str
 
 
-class Level(Shape):
-    fmr: Rate = Field(examples=[0.1])
-    threshold: float | None = Field(description="null where the calibration data cannot support the level")
-    operating_point: OperatingPoint | None
-    reason: str | None = Field(description="Why the level is not supported")
-
-
-class Limits(Shape):
-    formats: list[str] = Field(examples=[["JPEG", "PNG", "WebP", "PGM", "PPM"]])
-    max_file_bytes: int
-    max_body_bytes: int
-    max_pixels: int
-    min_side: int
-
-
-class Model(ModelIdentity):
-    metric: str = Field(examples=["euclidean"])
-    dimension: int = Field(examples=[50])
-    normalized: bool
-    detector: str = Field(description="whole_picture: none, the picture is the face", examples=["mtcnn"])
-    default_fmr: Rate = Field(description="The level of decisions that ask for no other", examples=[0.1])
-    levels: list[Level]
-    limits: Limits
-    liveness_detection: bool = Field(description="Always false: a photo of a photo matches")
-    licences: list[str]
-
-
 class Status(Shape):
     status: str = Field(examples=["ok"])
 

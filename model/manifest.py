@@ -1,23 +1,16 @@
 """What a bundle says of itself: the shapes of manifest.json and the identity of its embedding space."""
 
 import hashlib
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 
 import msgspec
 
 from model.faces import CropGeometry, Length
+from model.measures import Count, Distance, Domain, Histograms, Interval, Share, Strict
 from model.mtcnn import Search
 
-Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-Distance: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
-Interval: TypeAlias = tuple[Share, Share]
 
-
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True): ...
-
-
-class DataSource(_Strict, frozen=True):
+class DataSource(Strict, frozen=True):
     """Which pictures: the folder's name, a digest over all of them, and a short digest for each person.
 
     People are known by their pictures' bytes, so that evaluation can leave out whoever was in training,
@@ -30,7 +23,7 @@ class DataSource(_Strict, frozen=True):
     people: tuple[str, ...]
 
 
-class Training(_Strict, frozen=True):
+class Training(Strict, frozen=True):
     """Where the weights come from."""
 
     recipe: dict[str, str | int | float]
@@ -39,7 +32,7 @@ class Training(_Strict, frozen=True):
     versions: dict[str, str]
 
 
-class OperatingPoint(_Strict, frozen=True):
+class OperatingPoint(Strict, frozen=True):
     """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured."""
 
     fmr: Share
@@ -52,7 +45,7 @@ class OperatingPoint(_Strict, frozen=True):
     people: Count
 
 
-class Level(_Strict, frozen=True):
+class Level(Strict, frozen=True):
     """A false match rate and its operating point, or the reason why the data cannot support it."""
 
     fmr: Share
@@ -60,7 +53,7 @@ class Level(_Strict, frozen=True):
     reason: str | None = None
 
 
-class TailPoint(_Strict, frozen=True):
+class TailPoint(Strict, frozen=True):
     """The share `fmr` of calibration impostor pairs is at least as close as `distance`."""
 
     distance: Distance
@@ -68,17 +61,40 @@ class TailPoint(_Strict, frozen=True):
     ci95: Interval
 
 
-class Calibration(_Strict, frozen=True):
-    """What the distances mean, measured on people that training never saw. The tail rises with distance."""
+class GenuinePoint(Strict, frozen=True):
+    """The share `fnmr` of calibration genuine pairs is farther apart than `distance`."""
+
+    distance: Distance
+    fnmr: Share
+    ci95: Interval
+
+
+class GenuineTail(Strict, frozen=True):
+    """What the genuine pairs say, for who has none of their own: points that rise with distance."""
+
+    data: DataSource
+    pairs: Count
+    points: tuple[GenuinePoint, ...]
+
+
+class Calibration(Strict, frozen=True):
+    """What the distances mean, measured on people that training never saw. The tail rises with distance.
+
+    The FNMRs of the levels are of the pairs of `genuine_tail`, whose data is another than `data` where that holds one
+    picture a person.
+    """
 
     data: DataSource
     levels: tuple[Level, ...]
     default_fmr: Share
     impostor_tail: tuple[TailPoint, ...]
     fmr_ci95_below_tail: Interval
+    genuine_tail: GenuineTail | None = None
+    histograms: Histograms | None = None
+    domain: Domain | None = None
 
 
-class Detector(_Strict, frozen=True):
+class Detector(Strict, frozen=True):
     """Finds faces and their landmarks before they are cropped; its weights are a file of the bundle."""
 
     name: Literal["mtcnn"]
@@ -86,7 +102,7 @@ class Detector(_Strict, frozen=True):
     search: Search
 
 
-class Manifest(_Strict, frozen=True):
+class Manifest(Strict, frozen=True):
     """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served.
 
     `detector` is None where the whole picture is taken as the face. Where `mirrored`, an embedding is the mean of what
