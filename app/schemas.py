@@ -37,6 +37,7 @@ class Face(Shape):
     quality: Quality
     warnings: list[str] = Field(
         description="Reasons for care: several_faces, small_face, blurred, dark, bright, head_turned, face_cut; "
+        "out_of_domain: unlike the pictures that the error rates were measured on; "
         "no_detector: the whole picture was taken as the face",
         examples=[["several_faces"]],
     )

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from app.batching import Batched, Batcher
 from model.decision import Decision, Policy
+from model.domain import is_unlike
 from model.embedder import Embedding, check_self_test, distances, golden_crops
 from model.faces import Crop, Face, NoFaceFound
 from model.images import InvalidImage, Rgb
@@ -73,19 +74,25 @@ class Verifier:
         one, two = await self._find_both(image1, image2)
         batched = await self.embedder.submit(one.face.crop, two.face.crop)
         distance = float(distances(batched[0].value, batched[1].value))
-        faces = {"image1": one.face, "image2": two.face}
+        faces = {"image1": self._judged(one.face, batched[0].value), "image2": self._judged(two.face, batched[1].value)}
         return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], batched))
 
     async def embed(self, image: bytes) -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
         found = await self._find("image", image)
         batched = await self.embedder.submit(found.face.crop)
-        return Embedded(batched[0].value, found.face, _timings([found], batched))
+        return Embedded(batched[0].value, self._judged(found.face, batched[0].value), _timings([found], batched))
 
     async def check(self) -> None:
         """Embeds the golden crops as any request would. Raises SelfTestError, or what the batcher raises."""
         batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
         check_self_test(np.stack([result.value for result in batched]), self.manifest.self_test)
+
+    def _judged(self, face: Face, embedding: Embedding) -> Face:
+        calibration = self.manifest.calibration
+        if calibration and calibration.domain and is_unlike(calibration.domain, face.quality, embedding):
+            return replace(face, warnings=(*face.warnings, "out_of_domain"))
+        return face
 
     async def _find_both(self, image1: bytes, image2: bytes) -> tuple[_Found, _Found]:
         # Both are always judged, so that of two bad pictures the first is named, whichever failed sooner.

@@ -1,41 +1,58 @@
 """Distances of people that training never saw to operating points; chooses thresholds, applies none."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from model import metrics
-from model.manifest import Calibration, DataSource, Level, OperatingPoint, TailPoint
+from model.manifest import (
+    Calibration,
+    DataSource,
+    GenuineTail,
+    Level,
+    OperatingPoint,
+)
 from model.metrics import Floats, Scores
 from model.people import DataError
+from model.rates import Rates, rounded
 
 LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PREFERRED_LEVEL = 1e-3
-_INTERVAL_DIGITS = 3
 
 
-def calibrate(scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS) -> Calibration:
-    """Operating points at these false match rates, and the tail of the impostor distances.
+def calibrate(
+    scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS, lent: GenuineTail | None = None
+) -> Calibration:
+    """Operating points at these false match rates, and the tails of both kinds of distances.
 
-    The default level is 1e-3, or the finest coarser one that the data supports.
-    Raises DataError where they support none, or there are no genuine pairs.
+    The default level is 1e-3, or the finest coarser one that the data supports. `lent`: the genuine pairs of other
+    data, for FNMRs where there are none here.
+    Raises DataError where the data supports no level, or there are no genuine pairs here or lent.
     """
-    impostors = scores.impostor_distances
-    if len(impostors) == 0 or len(scores.genuine_distances) == 0:
+    impostors, genuine = scores.impostor_distances, scores.genuine_distances
+    if len(impostors) == 0 or (len(genuine) == 0 and lent is None):
         raise DataError("calibration needs two people or more, and a person with two pictures or more")
     reasons = {fmr: _reason_against(scores, fmr) for fmr in levels}
     supported = [fmr for fmr in levels if reasons[fmr] is None]
     if not supported:
         raise DataError(f"{scores.people} people with {len(impostors)} impostor pairs support no level")
-    tail = _tail_distances(impostors)
-    rates = Rates(scores, np.array([*(_threshold(scores, fmr) for fmr in supported), *tail]))
+    thresholds = [_threshold(scores, fmr) for fmr in supported]
+    closest, farthest = _tail_distances(impostors), -_tail_distances(-genuine)[::-1]
+    rates = Rates(scores, np.array([*thresholds, *closest, *farthest]))
+    after = len(supported) + len(closest)
+    genuine_tail = GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else lent
     points = {fmr: _operating_point(scores, fmr, rates, index) for index, fmr in enumerate(supported)}
+    if lent and genuine_tail is lent:
+        points = {fmr: _with_fnmr_of(lent, point) for fmr, point in points.items()}
     return Calibration(
         data=data,
         levels=tuple(Level(fmr, points.get(fmr), reasons[fmr]) for fmr in levels),
         default_fmr=min((fmr for fmr in supported if fmr >= PREFERRED_LEVEL), default=max(supported)),
-        impostor_tail=tuple(_tail_point(rates, index) for index in range(len(supported), len(rates.thresholds))),
-        fmr_ci95_below_tail=(0.0, min(1.0, _rounded(3 / len(impostors)))),
+        impostor_tail=tuple(rates.impostor_points()[len(supported) : after]),
+        fmr_ci95_below_tail=(0.0, min(1.0, rounded(3 / len(impostors)))),
+        genuine_tail=genuine_tail,
     )
 
 
@@ -70,12 +87,12 @@ def _threshold(scores: Scores, fmr: float) -> float:
     return float(rates.thresholds[np.searchsorted(rates.fmr, fmr, side="right") - 1])
 
 
-def _operating_point(scores: Scores, fmr: float, rates: "Rates", index: int) -> OperatingPoint:
+def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> OperatingPoint:
     return OperatingPoint(
         fmr=fmr,
         threshold=float(rates.thresholds[index]),
         fmr_ci95=rates.fmr_ci95(index),
-        fnmr=_rounded(float(rates.fnmr[index])),
+        fnmr=rounded(float(rates.fnmr[index])),
         fnmr_ci95=rates.fnmr_ci95(index),
         impostor_pairs=len(scores.impostor_distances),
         genuine_pairs=len(scores.genuine_distances),
@@ -83,37 +100,17 @@ def _operating_point(scores: Scores, fmr: float, rates: "Rates", index: int) -> 
     )
 
 
-def _tail_distances(impostors: Floats) -> Floats:
-    """The impostor distances at ranks 1, 2, 3 ... growing by a tenth, up to all: about a hundred."""
-    closest = np.sort(impostors)
+def _with_fnmr_of(lent: GenuineTail, point: OperatingPoint) -> OperatingPoint:
+    # Between two stored points the closer one is told: never a smaller share than was measured.
+    index = bisect_right(lent.points, point.threshold, key=lambda stored: stored.distance)
+    fnmr, ci95 = (lent.points[index - 1].fnmr, lent.points[index - 1].ci95) if index else (1.0, (0.0, 1.0))
+    return msgspec.structs.replace(point, fnmr=fnmr, fnmr_ci95=ci95, genuine_pairs=lent.pairs)
+
+
+def _tail_distances(distances: Floats) -> Floats:
+    """The distances at ranks 1, 2, 3 ... growing by a tenth, up to all: about a hundred; rising."""
+    if len(distances) == 0:
+        return distances
+    closest = np.sort(distances)
     ranks = np.unique(np.round(1.1 ** np.arange(0, np.log(len(closest)) / np.log(1.1))).astype(np.int64))
     return np.unique(closest[np.append(ranks, len(closest)) - 1])
-
-
-def _tail_point(rates: "Rates", index: int) -> TailPoint:
-    return TailPoint(float(rates.thresholds[index]), _rounded(float(rates.fmr[index])), rates.fmr_ci95(index))
-
-
-class Rates:
-    """FMR and FNMR of scores at given thresholds, with their 95 % intervals."""
-
-    def __init__(self, scores: Scores, thresholds: Floats) -> None:
-        self.thresholds = thresholds
-        self.fmr, self.fnmr = metrics.curve(scores).at(thresholds)
-        self._impostors = len(scores.impostor_distances)
-        self._genuine = len(scores.genuine_distances)
-        self._resampled = metrics.bootstrap(scores, lambda rates: np.stack(rates.at(thresholds)))
-
-    def fmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fmr[index], self._impostors, self._resampled[:, 0, index])
-
-    def fnmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fnmr[index], self._genuine, self._resampled[:, 1, index])
-
-    def _interval(self, rate: float, trials: int, resampled: Floats) -> tuple[float, float]:
-        low, high = metrics.rate_interval(round(rate * trials), trials, resampled)
-        return _rounded(low), _rounded(high)
-
-
-def _rounded(rate: float) -> float:
-    return float(f"{rate:.{_INTERVAL_DIGITS}g}")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.faces import Crop, FaceFinder, NoFaceFound
+from model.faces import Face, FaceFinder, NoFaceFound, Quality
 from model.images import InvalidImage, decode
 from model.manifest import DataSource
 from model.people import DataError, digest, fingerprint, people_in
@@ -34,6 +34,7 @@ class Dataset:
     crops: NDArray[np.uint8]  # (pictures, channels, height, width)
     labels: Indices  # (pictures,)
     files: tuple[str, ...]  # (pictures,) names without their folder
+    qualities: tuple[Quality, ...]  # (pictures,)
     skipped: tuple[Skipped, ...] = ()
 
     @property
@@ -52,6 +53,7 @@ class Dataset:
             crops=self.crops[pictures],
             labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
             files=tuple(self.files[picture] for picture in pictures),
+            qualities=tuple(self.qualities[picture] for picture in pictures),
         )
 
     def without(self, fingerprints: Iterable[str]) -> "Dataset":
@@ -84,8 +86,8 @@ def load(
             found[path.parent.name].append(_read(path, faces))
         except OSError as error:
             skipped.append(Skipped(path, type(error).__name__))
-    pictures = {person: [picture for picture in found[person] if picture.crop is not None] for person in found}
-    skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if p.crop is None]
+    pictures = {person: [picture for picture in found[person] if picture.face] for person in found}
+    skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if not p.face]
     people = [person for person in found if len(pictures[person]) >= min_pictures]
     skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]
     if len(people) < 2:
@@ -95,9 +97,10 @@ def load(
         name=folder.name,
         people=tuple(people),
         fingerprints=tuple(fingerprint(picture.sha256 for picture in found[person]) for person in people),
-        crops=np.stack([picture.crop for picture in chosen if picture.crop is not None]),
+        crops=np.stack([picture.face.crop for picture in chosen if picture.face]),
         labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
         files=tuple(picture.name for picture in chosen),
+        qualities=tuple(picture.face.quality for picture in chosen if picture.face),
         skipped=tuple(skipped),
     )
 
@@ -106,7 +109,7 @@ def load(
 class _Picture:
     name: str
     sha256: str
-    crop: Crop | None
+    face: Face | None
     fault: str = ""
 
 
@@ -114,6 +117,6 @@ def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
     sha256 = digest(data)
     try:
-        return _Picture(path.name, sha256, faces.find(decode(data)).crop)
+        return _Picture(path.name, sha256, faces.find(decode(data)))
     except (InvalidImage, NoFaceFound) as error:
         return _Picture(path.name, sha256, None, type(error).__name__)

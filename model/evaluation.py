@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import metrics
-from model.calibration import Rates
 from model.data import Dataset, Indices
 from model.embedder import Embedder, distances
 from model.manifest import Calibration, DataSource, Manifest, contract_id
 from model.metrics import Scores
 from model.pairs import Pairs, all_pairs
 from model.people import DataError
+from model.rates import Rates
 
 _PAIRS_AT_ONCE = 1_000_000
 

@@ -47,11 +47,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Quality:
-    """size_px: shorter side of the face in the picture; sharpness and brightness: 0..1, of the crop."""
+    """size_px: shorter side of the face in the picture; the others 0..1, of the crop; colour: 0 is grey."""
 
     size_px: int
     sharpness: float
     brightness: float
+    colour: float
 
 
 @dataclass(frozen=True)

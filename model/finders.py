@@ -29,7 +29,8 @@ class WholePicture:
     def find(self, picture: Rgb) -> Face:
         crop = self._crop(picture)
         height, width = picture.shape[:2]
-        return Face(crop, Box(0, 0, width, height), None, 1, quality(crop, min(height, width)), ("no_detector",))
+        judged = quality(crop, min(height, width), picture)
+        return Face(crop, Box(0, 0, width, height), None, 1, judged, ("no_detector",))
 
     def _crop(self, picture: Rgb) -> Crop:
         shape = self._geometry
@@ -61,8 +62,9 @@ class MainFace:
         if not _areas(inside).any():
             raise NoFaceFound
         main = _main(inside, width, height)
-        crop = np.ascontiguousarray(aligned(picture, faces.landmarks[main], self._geometry).transpose(2, 0, 1))
-        judged = quality(crop, round(float(_sides(faces.boxes)[main].min())))
+        upright = aligned(picture, faces.landmarks[main], self._geometry)
+        crop = np.ascontiguousarray(upright.transpose(2, 0, 1))
+        judged = quality(crop, round(float(_sides(faces.boxes)[main].min())), upright)
         outside = 1 - float(_areas(inside)[main] / _areas(faces.boxes)[main])
         reasons = warnings(judged, faces.landmarks[main], outside, len(faces.scores))
         return Face(crop, _box(inside[main]), _score(faces, main), len(faces.scores), judged, reasons)

@@ -31,7 +31,7 @@ class Histograms(Strict, frozen=True):
 
 
 class Domain(Strict, frozen=True):
-    """What calibration pictures are like: the lowest and highest of the middle 99.8 % of each measure.
+    """What calibration pictures are like: the lowest and highest of the middle 99.8 % of each measure, and a bit.
 
     `from_mean` is the distance of an embedding from `mean_embedding`, the mean over all calibration pictures.
     """

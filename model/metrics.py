@@ -74,7 +74,10 @@ class Curve:
 
 
 def curve(scores: Scores, weights: Floats | None = None) -> Curve:
-    """The error rates of the scores, each pair counted `weights` times (once by default)."""
+    """The error rates of the scores, each pair counted `weights` times (once by default).
+
+    Where there is no genuine pair, the FNMR is 1 throughout.
+    """
     ordered = scores.ascending
     weight = np.ones(len(ordered.distance)) if weights is None else weights
     last = np.append(np.flatnonzero(ordered.distance[1:] != ordered.distance[:-1]), len(weight) - 1)
@@ -83,7 +86,7 @@ def curve(scores: Scores, weights: Floats | None = None) -> Curve:
     return Curve(
         np.append(-np.inf, ordered.distance[last]),
         np.append(0, impostor[last] / impostor[-1]),
-        np.append(1, 1 - genuine[last] / genuine[-1]),
+        np.append(1, 1 - genuine[last] / (genuine[-1] or 1)),
     )
 
 
@@ -121,7 +124,7 @@ def bootstrap(scores: Scores, statistic: Callable[[Curve], Floats | float], seed
     while len(values) < RESAMPLES:
         drawn = rng.multinomial(scores.people, np.full(scores.people, 1 / scores.people)).astype(np.float64)
         weights = np.where(ordered.genuine, drawn[first], drawn[first] * drawn[second])
-        if weights[ordered.genuine].any() and weights[~ordered.genuine].any():
+        if all(weights[kind].any() for kind in (ordered.genuine, ~ordered.genuine) if kind.any()):
             values.append(statistic(curve(scores, weights)))
     return np.asarray(values)
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.faces import Crop, Landmarks, Quality
+from model.images import Rgb
 
 SMALL_PX = 60
 """Fewer pixels across a face than this are enlarged more than twofold for the network."""
@@ -17,8 +18,9 @@ CUT = 0.1
 """The share of a face's box that may lie beyond the picture before it counts as cut."""
 
 
-def quality(crop: Crop, size_px: int) -> Quality:
-    return Quality(size_px, round(sharpness(crop), 4), round(float(crop.mean()) / 255, 4))
+def quality(crop: Crop, size_px: int, rgb: Rgb) -> Quality:
+    """`rgb`: the face in colour, since the crop may be grey."""
+    return Quality(size_px, round(sharpness(crop), 4), round(float(crop.mean()) / 255, 4), round(colour(rgb), 4))
 
 
 def warnings(found: Quality, landmarks: Landmarks, outside: float, count: int) -> tuple[str, ...]:
@@ -44,6 +46,11 @@ def turn(landmarks: Landmarks) -> float:
     between = right - left
     along = (nose - left) @ between / max(float(between @ between), 1e-9)
     return float(abs(2 * along - 1))
+
+
+def colour(rgb: Rgb) -> float:
+    """0 (grey) to 1: how far apart the channels of a pixel are, on average."""
+    return float((rgb.max(axis=2) - rgb.min(axis=2)).mean()) / 255
 
 
 def sharpness(crop: Crop) -> float:

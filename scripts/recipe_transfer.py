@@ -15,12 +15,11 @@ import terminal
 from model import bundle, network
 from model.augment import widened
 from model.bundle import Bundle
-from model.calibration import calibrate, require_support
+from model.calibration import require_support
+from model.calibration_data import calibration_of
 from model.data import Dataset, load
 from model.embedder import embed
-from model.evaluation import score
 from model.finders import finder_of
-from model.pairs import all_pairs
 from model.people import DataError, people_in
 from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
 
@@ -93,7 +92,6 @@ def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init:
     result = network.build(run.recipe.backbone, weights, mirrored=init.manifest.mirrored)
     calibration = load(options.data, finder_of(init), only=held_out, track=terminal.progress("picture"))
     terminal.show_skipped(calibration)
-    scores = score(embed(result, calibration.crops), calibration.labels, all_pairs(calibration.labels))
     manifest = manifests.manifest(
         result,
         options.out.name,
@@ -104,7 +102,7 @@ def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init:
         detector=init.manifest.detector,
         normalized=True,
         mirrored=init.manifest.mirrored,
-        calibration=calibrate(scores, calibration.source),
+        calibration=calibration_of(calibration, embed(result, calibration.crops)),
     )
     bundle.save(options.out, Bundle(manifest, weights, init.detector_weights))
     print(f"saved {options.out}")

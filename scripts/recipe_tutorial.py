@@ -12,14 +12,13 @@ import terminal
 
 from model import bundle
 from model.bundle import Bundle
-from model.calibration import calibrate, require_support
+from model.calibration import require_support
+from model.calibration_data import calibration_of
 from model.data import Dataset, load
 from model.embedder import embed
-from model.evaluation import score
 from model.finders import WholePicture
 from model.manifest import Calibration
 from model.network import weights_of
-from model.pairs import all_pairs
 from model.protocols import disjoint_protocol, mean, run_figures
 from model.splits import hold_out
 from model.training import TUTORIAL_CROP, PairSplit, Recipe, Run, fit, split_pairs
@@ -77,8 +76,7 @@ def _train(run: Run, dataset: Dataset, split: PairSplit, path: Path) -> None:
 
 
 def _calibration(run: Run, dataset: Dataset) -> Calibration:
-    scores = score(embed(run.network, dataset.crops), dataset.labels, all_pairs(dataset.labels))
-    return calibrate(scores, dataset.source)
+    return calibration_of(dataset, embed(run.network, dataset.crops))
 
 
 def _show_figures(title: str, figures: dict[str, float]) -> None:

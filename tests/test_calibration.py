@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from model.calibration import calibrate, require_support
-from model.manifest import Calibration
+from model.manifest import Calibration, DataSource, GenuinePoint, GenuineTail
 from model.metrics import Scores
 from model.people import DataError
 
@@ -67,13 +67,48 @@ def test_too_few_people_support_no_level() -> None:
     require_support(9)
 
 
-def test_genuine_pairs_are_needed() -> None:
-    strangers = ~SCORES.genuine
-    only = Scores(
-        SCORES.distance[strangers], SCORES.genuine[strangers], SCORES.first[strangers], SCORES.second[strangers]
-    )
+def test_the_genuine_tail_is_the_share_of_one_persons_pairs_farther_apart(calibration: Calibration) -> None:
+    tail, genuine = calibration.genuine_tail, SCORES.genuine_distances
+    assert tail is not None
+    assert (tail.data, tail.pairs) == (makers.CALIBRATION_DATA, 120)
+    assert (tail.points[0].distance, tail.points[-1].distance) == (genuine.min(), genuine.max())
+    for point in tail.points:
+        assert point.fnmr == pytest.approx(np.mean(genuine > point.distance), rel=0.005)
+        assert point.ci95[0] <= point.fnmr <= point.ci95[1]
+    assert [p.distance for p in tail.points] == sorted({p.distance for p in tail.points})
+
+
+def only_strangers() -> Scores:
+    kept = ~SCORES.genuine
+    return Scores(SCORES.distance[kept], SCORES.genuine[kept], SCORES.first[kept], SCORES.second[kept])
+
+
+def test_genuine_pairs_are_needed_here_or_lent() -> None:
     with pytest.raises(DataError, match="two pictures"):
-        calibrate(only, makers.CALIBRATION_DATA)
+        calibrate(only_strangers(), makers.CALIBRATION_DATA)
+
+
+def test_one_picture_a_person_gives_thresholds_and_lends_the_fnmr(calibration: Calibration) -> None:
+    others = DataSource("others", "1" * 64, 40, makers.CALIBRATION_DATA.people)
+    alone = calibrate(only_strangers(), others, lent=calibration.genuine_tail)
+    assert alone.genuine_tail is calibration.genuine_tail
+    assert alone.data is others
+    for mine, theirs in zip(alone.levels, calibration.levels, strict=True):
+        one, other = mine.operating_point, theirs.operating_point
+        assert (one is None, mine.reason) == (other is None, theirs.reason)
+        if one is not None and other is not None:
+            assert (one.impostor_pairs, one.genuine_pairs) == (7020, 120)
+            assert np.sum(SCORES.impostor_distances <= one.threshold) == int(one.fmr * 7020)
+            assert one.fmr_ci95 == pytest.approx(other.fmr_ci95, rel=0.2)  # of the same pairs, resampled anew
+            measured = float(np.mean(SCORES.genuine_distances > one.threshold))
+            assert measured * 0.995 <= one.fnmr <= max(0.05, measured * 1.15)
+            assert one.fnmr_ci95[0] <= one.fnmr <= one.fnmr_ci95[1]
+
+
+def test_a_threshold_below_every_genuine_distance_has_no_known_fnmr() -> None:
+    far = GenuineTail(makers.CALIBRATION_DATA, 9, (GenuinePoint(11.0, 0.5, (0.2, 0.8)),))
+    points = [level.operating_point for level in calibrate(only_strangers(), makers.CALIBRATION_DATA, lent=far).levels]
+    assert [(p.fnmr, p.fnmr_ci95) for p in points if p] == [(1.0, (0.0, 1.0))] * 2
 
 
 def test_ties_at_the_smallest_distance_leave_a_level_null() -> None:

@@ -155,6 +155,6 @@ def test_no_picture_is_in_the_repository_but_the_plots() -> None:
 def test_the_warnings_table_names_every_warning() -> None:
     documented = {name for cells in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", README, flags=re.M) for name in
                   re.findall(r"`(\w+)`", cells)}  # fmt: skip
-    given = set(re.findall(r'"(\w+)":', inspect.getsource(quality.warnings))) | {"no_detector"}
-    assert len(given) == 8
+    given = set(re.findall(r'"(\w+)":', inspect.getsource(quality.warnings))) | {"no_detector", "out_of_domain"}
+    assert len(given) == 9
     assert given <= documented

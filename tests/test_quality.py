@@ -3,24 +3,31 @@ import numpy as np
 import pytest
 
 from model.faces import Quality
-from model.quality import quality, sharpness, turn, warnings
+from model.quality import colour, quality, sharpness, turn, warnings
 
 FRONTAL = np.array([(40, 50), (80, 50), (60, 70), (45, 90), (75, 90)], np.float32)
-GOOD = Quality(120, 0.6, 0.5)
+GOOD = Quality(120, 0.6, 0.5, 0.2)
 
 
 def test_brightness_is_the_mean_of_the_crop() -> None:
-    assert quality(np.full((3, 20, 20), 51, np.uint8), 20) == Quality(20, 0.0, 0.2)
+    grey = np.full((20, 20, 3), 51, np.uint8)
+    assert quality(grey.transpose(2, 0, 1), 20, grey) == Quality(20, 0.0, 0.2, 0.0)
+
+
+def test_colour_is_nil_for_grey_and_whole_for_pure_light() -> None:
+    assert colour(np.full((4, 4, 3), 80, np.uint8)) == 0
+    assert colour(np.broadcast_to(np.array([255, 0, 0], np.uint8), (4, 4, 3))) == 1
+    assert colour(np.broadcast_to(np.array([200, 149, 170], np.uint8), (4, 4, 3))) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
     ("reason", "found", "outside", "count"),
     [
         ("several_faces", GOOD, 0.0, 2),
-        ("small_face", Quality(40, 0.6, 0.5), 0.0, 1),
-        ("blurred", Quality(120, 0.1, 0.5), 0.0, 1),
-        ("dark", Quality(120, 0.6, 0.1), 0.0, 1),
-        ("bright", Quality(120, 0.6, 0.95), 0.0, 1),
+        ("small_face", Quality(40, 0.6, 0.5, 0.2), 0.0, 1),
+        ("blurred", Quality(120, 0.1, 0.5, 0.2), 0.0, 1),
+        ("dark", Quality(120, 0.6, 0.1, 0.2), 0.0, 1),
+        ("bright", Quality(120, 0.6, 0.95, 0.2), 0.0, 1),
         ("face_cut", GOOD, 0.3, 1),
     ],
 )

@@ -1,5 +1,6 @@
 """The README's commands run as they stand: on made-up people, the training cut short, against a real server."""
 
+import itertools
 import json
 import os
 import re
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import makers
 import pytest
+from portraits import portrait
 from test_main import running
+
+from model import bundle
+from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,6 +50,52 @@ def test_train_measure_serve_and_ask(tmp_path: Path) -> None:
         answer = json.loads(run(asked.replace("http://127.0.0.1:8000", address), tmp_path))
     assert answer["model"]["name"] == "mine"
     assert answer["operating_point"]["people"] == 10
+
+
+@pytest.mark.slow
+def test_thirty_people_choose_the_thresholds_that_the_answers_carry(tmp_path: Path) -> None:
+    for person, picture in itertools.product(range(30), range(2)):
+        home = tmp_path / "PEOPLE" / f"p{person}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
+    for number in (1, 2):
+        shutil.copy(tmp_path / f"PEOPLE/p7/{number - 1}.png", tmp_path / f"photo{number}.jpg")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    calibrated, served = (line for line in COMMANDS if "runs/ours" in line)
+    asked = next(line for line in COMMANDS if line.startswith("curl"))
+    shown = run(calibrated, tmp_path)
+    rows = {
+        line.split(" | ")[0].strip("| "): line.split(" | ") for line in shown.splitlines() if line.startswith("| 0")
+    }
+    assert list(rows) == ["0.1", "0.01", "0.001", "0.0001"]
+    assert "1740 impostor pairs; 3000 or more are needed" in rows["0.001"][1]
+    assert "default level: 0.01;" in shown
+    assert "close to one of 30 people" in shown
+    default, ours = (bundle.load(folder).manifest for folder in (bundle.SHIPPED / "default", tmp_path / "runs/ours"))
+    assert contract_id(ours) == contract_id(default)
+    assert served == "FACEPAIR_BUNDLE=runs/ours make serve"
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    with running("facepair", tmp_path / "runs/ours") as (address, _):
+        answer = json.loads(run(asked.replace("http://127.0.0.1:8000", address), tmp_path))
+    point = answer["operating_point"]
+    assert (point["fmr"], point["people"], point["genuine_pairs"]) == (0.01, 30, 30)
+    assert f"{answer['threshold']:.6f}" == rows["0.01"][1]
+    assert f"{point['fnmr']:.3g} " in rows["0.01"][3]
+    assert answer["same"] is True
+
+
+@pytest.mark.slow
+def test_one_picture_a_person_lends_its_fnmr_from_the_bundle(tmp_path: Path) -> None:
+    for person in range(10):
+        home = tmp_path / "PEOPLE" / f"p{person}"
+        home.mkdir(parents=True)
+        (home / "only.png").write_bytes(makers.encoded(portrait(person)))
+    script = f"{sys.executable} {ROOT / 'scripts/calibrate.py'} --bundle default --data PEOPLE --gallery 500"
+    shown = run(script, tmp_path)
+    assert "Nobody here has two pictures: FNMRs are of the 11274 genuine pairs of 'celeba'" in shown
+    assert "close to one of 500 people" in shown
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("target", ["serve", "test"])

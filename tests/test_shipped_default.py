@@ -53,6 +53,14 @@ async def test_two_pictures_of_one_drawn_face(default: httpx.AsyncClient) -> Non
     assert (await default.post("/verify", files=upload(one, one))).json()["distance"] == 0
 
 
+async def test_a_grey_picture_is_unlike_those_it_was_measured_on(default: httpx.AsyncClient) -> None:
+    usual = portrait(3)
+    grey = np.repeat(usual.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for picture, warned in ((usual, False), (grey, True)):
+        answer = (await default.post("/embed", files={"image": makers.encoded(picture)})).json()
+        assert ("out_of_domain" in answer["face"]["warnings"]) is warned
+
+
 @pytest.mark.parametrize("kind", range(5))
 async def test_a_picture_without_a_face_is_refused_by_name(default: httpx.AsyncClient, kind: int) -> None:
     pictures = makers.faceless(seed=3)

@@ -6,13 +6,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from portraits import portrait
 
 from app.main import create_app
 from app.settings import Settings
 from model import bundle
 from model.data import Dataset, load
+from model.domain import is_unlike
 from model.embedder import Embedder
 from model.evaluation import evaluate, score_all_pairs
+from model.images import Rgb, decode
 
 ATT_FACES = Path(__file__).parents[2] / "shared/data/att_faces"
 TUTORIAL = bundle.SHIPPED / "tutorial"
@@ -38,6 +41,21 @@ def test_the_report_is_measured_again(embedder: Embedder, unseen: Dataset) -> No
     for name in ("auc", "eer", "best_accuracy"):
         figure = getattr(again, name)
         assert [figure.value, *figure.ci95] == pytest.approx([report[name]["value"], *report[name]["ci95"]], abs=0.002)
+
+
+def test_a_colour_photo_is_not_what_its_thresholds_were_chosen_on(embedder: Embedder) -> None:
+    calibration = embedder.manifest.calibration
+    assert calibration is not None
+    domain = calibration.domain
+    assert domain is not None
+
+    def warned(picture: Rgb) -> bool:
+        face = embedder.faces.find(picture)
+        return is_unlike(domain, face.quality, embedder.embed([face.crop])[0])
+
+    assert warned(portrait(1))
+    alike = [decode(path.read_bytes()) for path in sorted(ATT_FACES.glob("s*/1.pgm"))]
+    assert sum(map(warned, alike)) <= len(alike) / 4
 
 
 @pytest.mark.anyio

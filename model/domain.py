@@ -1,0 +1,49 @@
+"""Whether a face is like those that the thresholds were chosen on; decides nothing about whose it is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.faces import Quality
+from model.measures import Domain
+
+_DECIMALS = 4
+_ENDS = (0.1, 99.9)
+
+
+def domain_of(embeddings: NDArray[np.float32], qualities: Sequence[Quality], people: int) -> Domain:
+    """What these pictures are like: embeddings (pictures, embedding_size), qualities in the same order.
+
+    Ten people span less than a thousand would: each range is wider by one part in the root of `people` at both ends.
+    """
+    mean = np.round(embeddings.mean(axis=0, dtype=np.float64), _DECIMALS)
+    return Domain(
+        sharpness=_range([each.sharpness for each in qualities], people),
+        brightness=_range([each.brightness for each in qualities], people),
+        colour=_range([each.colour for each in qualities], people),
+        from_mean=_range(np.linalg.norm(embeddings - mean, axis=1), people),
+        mean_embedding=tuple(mean.tolist()),
+    )
+
+
+def is_unlike(domain: Domain, quality: Quality, embedding: NDArray[np.float32]) -> bool:
+    """True where a measure of the face lies beyond what all but one in five hundred calibration pictures show.
+
+    Then the operating point may not hold: its error rates were measured on other pictures.
+    """
+    from_mean = float(np.linalg.norm(embedding - np.array(domain.mean_embedding)))
+    measured = [
+        (quality.sharpness, domain.sharpness),
+        (quality.brightness, domain.brightness),
+        (quality.colour, domain.colour),
+        (from_mean, domain.from_mean),
+    ]
+    return any(not low <= value <= high for value, (low, high) in measured)
+
+
+def _range(values: Sequence[float] | NDArray[np.floating], people: int) -> tuple[float, float]:
+    low, high = np.percentile(values, _ENDS)
+    # What is constant in the data is not out of its own domain for being rounded.
+    slack = float(high - low) / people**0.5 + 10.0**-_DECIMALS
+    return round(float(low) - slack, _DECIMALS), round(float(high) + slack, _DECIMALS)

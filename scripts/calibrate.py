@@ -1,0 +1,94 @@
+"""Chooses a bundle's thresholds on the people of a folder, and saves it anew: same weights, same contract id.
+
+People whose pictures were in training are left out. One picture a person is enough for thresholds: FNMRs are then those
+of the bundle's own calibration, and the output says so.
+"""
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+import terminal
+
+from model import bundle
+from model.bundle import Bundle
+from model.calibration import require_support
+from model.calibration_data import calibration_of
+from model.data import Dataset, load
+from model.embedder import Embedder
+from model.manifest import Calibration, Level, Manifest
+from model.people import DataError, fingerprints_in
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    parser.add_argument("--out", type=Path, help="folder of the new bundle; without it, thresholds are only shown")
+    parser.add_argument("--same-people", action="store_true", help="only those who chose the present thresholds")
+    parser.add_argument("--gallery", type=int, help="people to compare a stranger with (default: as many as here)")
+    options = parser.parse_args()
+    if options.out and options.out.exists():
+        raise DataError(f"{options.out} exists already: choose another --out or remove it")
+    loaded = bundle.load(bundle.find(options.bundle))
+    names = _people(options.data, loaded.manifest, same=options.same_people)
+    require_support(len(names))
+    embedder = Embedder(loaded)
+    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    terminal.show_skipped(dataset)
+    calibration = _calibrate(loaded, embedder, dataset)
+    print(report(calibration, options.gallery or len(dataset.people)))
+    if options.out:
+        manifest = msgspec.structs.replace(loaded.manifest, name=options.out.name, calibration=calibration)
+        bundle.save(options.out, Bundle(manifest, loaded.weights, loaded.detector_weights))
+        print(f"saved {options.out}")
+
+
+def _people(data: Path, manifest: Manifest, *, same: bool) -> Collection[str]:
+    everybody = fingerprints_in(data)
+    if same:
+        chose = manifest.calibration.data.people if manifest.calibration else ()
+        return [name for name, fingerprint in everybody.items() if fingerprint in chose]
+    unseen = [name for name, fingerprint in everybody.items() if fingerprint not in manifest.training.data.people]
+    if len(unseen) < len(everybody):
+        print(f"{len(everybody) - len(unseen)} of {len(everybody)} people were in training and are left out")
+    return unseen
+
+
+def _calibrate(loaded: Bundle, embedder: Embedder, dataset: Dataset) -> Calibration:
+    before = loaded.manifest.calibration
+    return calibration_of(dataset, embedder.embed(dataset.crops), lent=before.genuine_tail if before else None)
+
+
+def report(calibration: Calibration, gallery: int) -> str:
+    """The levels as a table, and what they mean for a stranger who is compared with `gallery` people."""
+    own = calibration.genuine_tail is None or calibration.genuine_tail.data == calibration.data
+    lines = [
+        f"| FMR | threshold | FMR, 95 % | FNMR (95 %) | a stranger is close to one of {gallery} people |",
+        "|---|---|---|---|---|",
+        *(_row(level, gallery) for level in calibration.levels),
+        f"default level: {calibration.default_fmr:g}; intervals: the wider of exact binomial and bootstrap over people",
+        "The last column takes the comparisons of one stranger for independent: 1 - (1 - FMR)^people.",
+    ]
+    if not own and calibration.genuine_tail:
+        lines.append(
+            f"Nobody here has two pictures: FNMRs are of the {calibration.genuine_tail.pairs} genuine pairs of "
+            f"'{calibration.genuine_tail.data.name}', on which the bundle was calibrated before."
+        )
+    return "\n".join(lines)
+
+
+def _row(level: Level, gallery: int) -> str:
+    point = level.operating_point
+    if point is None:
+        return f"| {level.fmr:g} | not supported: {level.reason} | | | |"
+    fmr, fnmr = (f"{low:.3g} to {high:.3g}" for low, high in (point.fmr_ci95, point.fnmr_ci95))
+    chance, most = (f"{1 - (1 - rate) ** gallery:.2g}" for rate in (level.fmr, point.fmr_ci95[1]))
+    cells = [f"{level.fmr:g}", f"{point.threshold:.6f}", fmr, f"{point.fnmr:.3g} ({fnmr})", f"{chance}, at most {most}"]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()
