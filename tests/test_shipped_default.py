@@ -54,7 +54,7 @@ async def test_two_pictures_of_one_drawn_face(default: httpx.AsyncClient) -> Non
 
 
 async def test_a_grey_picture_is_unlike_those_it_was_measured_on(default: httpx.AsyncClient) -> None:
-    usual = portrait(3)
+    usual = portrait(2)
     grey = np.repeat(usual.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     for picture, warned in ((usual, False), (grey, True)):
         answer = (await default.post("/embed", files={"image": makers.encoded(picture)})).json()
