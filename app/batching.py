@@ -1,127 +1,118 @@
-"""Single items in, one blocking call a batch, results or errors out; knows no HTTP, no tensor and no face.
+"""Items of many callers in, one blocking call a batch, results or errors out; knows no HTTP, no tensor and no face.
 
-There is no timer: whatever waits while one batch runs is the next batch.
+There is no timer: whatever waits while one batch runs is the next batch. The inference thread takes it by itself, so
+that it never stands idle because the event loop is busy.
 """
 
 import asyncio
+import math
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from itertools import islice
+from typing import Generic, Self
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-class QueueFullError(Exception):
-    """Too much is waiting already; nothing was done, and trying again later is safe."""
+from app.jobs import Batched, Item, Job, Queue, Result
 
 
 class BatchFailedError(Exception):
-    """The call that held this item raised; the cause is attached."""
+    """The call that held these items raised; the cause is attached."""
+
+
+class StoppedError(Exception):
+    """The inference thread is dead, or hangs in a batch."""
 
 
 class ClosedError(Exception):
     """The batcher takes nothing more."""
 
 
-@dataclass(frozen=True)
-class Batched(Generic[Result]):
-    """A result, with the seconds that its item waited and that its batch ran."""
-
-    value: Result
-    waited: float
-    ran: float
-
-
-@dataclass(frozen=True)
-class _Waiter(Generic[Item, Result]):
-    item: Item
-    since: float
-    future: asyncio.Future[Batched[Result]]
-
-
 class Batcher(Generic[Item, Result]):
     """Runs `call` on batches, in one thread of its own, while its `async with` block lasts.
 
-    `call` takes 1 to `max_batch` items and gives one result for each, in their order.
+    `call` takes at most `max_batch` items, or all of one caller that has more, and gives one result for each, in their
+    order. At most `max_waiting` items wait. A batch that takes `stuck_after` seconds is taken for one that never ends.
     """
 
-    def __init__(self, call: Callable[[list[Item]], Sequence[Result]], max_batch: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        call: Callable[[list[Item]], Sequence[Result]],
+        max_batch: int,
+        max_waiting: int,
+        stuck_after: float = 10.0,
+    ) -> None:
         self._call = call
         self._max_batch = max_batch
-        self._max_waiting = max_waiting
-        self._waiting: deque[_Waiter[Item, Result]] = deque()
-        self._arrived = asyncio.Event()
-        self._closed = True
+        self._queue: Queue[Item, Result] = Queue(max_waiting)
+        self._stuck_after = stuck_after
+        self._began = math.inf
 
     async def __aenter__(self) -> Self:
-        self._closed = False
-        self._thread = ThreadPoolExecutor(1, "batch")
-        self._loop = asyncio.create_task(self._run())
+        self._queue.open()
+        self._start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Refuses new items, finishes those that wait, then stops."""
-        self._closed = True
-        self._arrived.set()
-        await self._loop
-        self._thread.shutdown()
+        """Refuses new items, finishes those that wait, then stops; a thread that hangs is left behind."""
+        self._queue.close()
+        await asyncio.to_thread(self._thread.join, self._stuck_after)
 
-    async def submit(self, *items: Item) -> list[Batched[Result]]:
-        """The results of the items, all admitted or none. Cancelled callers cost no further work.
+    @property
+    def waiting(self) -> int:
+        """Items that wait for their batch."""
+        return len(self._queue)
 
-        Raises QueueFullError, ClosedError, or BatchFailedError where the call raised.
-        """
-        if self._closed:
+    def check(self) -> None:
+        """Raises ClosedError or StoppedError where nothing submitted now would be done."""
+        if self._queue.closed:
             raise ClosedError
-        self._drop_departed()
-        if len(self._waiting) + len(items) > self._max_waiting:
-            raise QueueFullError
-        now, loop = time.perf_counter(), asyncio.get_running_loop()
-        waiters = [_Waiter(item, now, loop.create_future()) for item in items]
-        self._waiting.extend(waiters)
-        self._arrived.set()
-        results: list[Batched[Result]] = await asyncio.gather(*(waiter.future for waiter in waiters))
-        return results
+        if not self._thread.is_alive() or time.monotonic() - self._began > self._stuck_after:
+            raise StoppedError
 
-    async def _run(self) -> None:
-        while self._waiting or not self._closed:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while batch := self._next_batch():
-                await self._answer(batch)
+    async def submit(self, *items: Item, deadline: float = math.inf) -> Batched[Result]:
+        """The results of the items, all from one batch. A caller that is cancelled costs no further work.
 
-    def _next_batch(self) -> list[_Waiter[Item, Result]]:
-        self._drop_departed()
-        return [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+        `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises, QueueFullError,
+        DeadlineExceededError, or BatchFailedError where the call raised.
+        """
+        self.check()
+        job: Job[Item, Result] = Job(items, time.monotonic(), deadline, asyncio.get_running_loop().create_future())
+        self._queue.put(job)
+        return await job.answer
 
-    def _drop_departed(self) -> None:
-        if any(waiter.future.done() for waiter in self._waiting):
-            self._waiting = deque(waiter for waiter in self._waiting if not waiter.future.done())
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._thread.start()
 
-    async def _answer(self, batch: list[_Waiter[Item, Result]]) -> None:
-        started = time.perf_counter()
+    def _work(self) -> None:
         try:
-            results = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._call, [waiter.item for waiter in batch]
-            )
-            if len(results) != len(batch):
-                raise ValueError(f"{len(results)} results for {len(batch)} items")
-        except Exception as error:
-            for waiter in batch:
-                _settle(waiter.future, error)
+            while batch := self._queue.take(self._max_batch):
+                self._run(batch)
+        except BaseException:
+            self._start()  # whatever it was that ended this thread, the next request finds another
+            raise
+
+    def _run(self, batch: list[Job[Item, Result]]) -> None:
+        items = [item for job in batch for item in job.items]
+        self._began = started = time.monotonic()
+        try:
+            results = self._call(items)
+            if len(results) != len(items):
+                raise ValueError(f"{len(results)} results for {len(items)} items")
+        except BaseException as error:
+            for job in batch:
+                job.settle(_failure(error))
+            if not isinstance(error, Exception):
+                raise
             return
-        ran = time.perf_counter() - started
-        for waiter, result in zip(batch, results, strict=True):
-            if not waiter.future.done():
-                waiter.future.set_result(Batched(result, started - waiter.since, ran))
+        finally:
+            self._began = math.inf
+        ran, rest = time.monotonic() - started, iter(results)
+        for job in batch:
+            job.settle(Batched(list(islice(rest, len(job.items))), started - job.since, ran))
 
 
-def _settle(future: asyncio.Future[Batched[Result]], cause: Exception) -> None:
-    if not future.done():
-        failure = BatchFailedError("the batch failed")
-        failure.__cause__ = cause
-        future.set_exception(failure)
+def _failure(cause: BaseException) -> BatchFailedError:
+    failure = BatchFailedError("the batch failed")
+    failure.__cause__ = cause
+    return failure

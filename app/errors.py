@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import batching, uploads
+from app import batching, jobs, uploads
 from app.schemas import Problem
 from app.verifier import RefusedImageError
 from model import decision, embedder, faces, images
@@ -55,8 +55,10 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     decision.LevelNotSupported: ErrorKind(
         422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
     ),
-    batching.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
+    jobs.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
+    jobs.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
     batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
+    batching.StoppedError: ErrorKind(503, "not_ready", "The network does not answer; nothing was done.", 5),
     embedder.SelfTestError: ErrorKind(503, "not_ready", "The self-test does not give the recorded distances.", 5),
     Exception: ErrorKind(500, "internal_error", "A fault of the service; the request id finds it in the log."),
 }

@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from app import errors, openapi
 from app.batching import Batcher
 from app.decoding import decoder
+from app.finding import Finding
 from app.gate import Gate
 from app.routes import router
 from app.settings import Settings, SettingsError, read_settings
@@ -32,7 +33,8 @@ _MAX_HEADER_BYTES = 16 * 1024
 
 def open_engine(settings: Settings) -> Embedder:
     """The bundle that the settings name, loaded and tested. Raises BundleError or SelfTestError."""
-    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, settings.threads)
+    threads = max(1, settings.cores // 2)  # the other half finds the faces of the next batch
+    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, threads)
     embedder.self_test()
     return embedder
 
@@ -44,19 +46,19 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
         lambda crops: list(engine.embed(crops)), settings.max_batch, settings.max_waiting
     )
     policy = Policy(engine.manifest, settings.fmr)
+    finding = Finding(engine.faces, settings.cores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with batcher:
-            yield
+        with finding:
+            async with batcher:
+                yield
 
     service = FastAPIOffline(
         redoc_url=None, title="Facepair", version=version("facepair"), description=DESCRIPTION, lifespan=lifespan
     )
     service.state.settings = settings
-    service.state.verifier = Verifier(
-        engine.manifest, policy, decoder(settings.image_limits), engine.faces.find, batcher
-    )
+    service.state.verifier = Verifier(engine.manifest, policy, decoder(settings.image_limits), finding.find, batcher)
     service.include_router(router)
     service.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     errors.install(service)

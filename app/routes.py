@@ -1,5 +1,6 @@
 """HTTP only: reads the uploads, calls the verifier, shapes the answer."""
 
+import math
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -21,6 +22,11 @@ def settings_of(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
+def deadline_of(request: Request) -> float:
+    """By `time.monotonic`; infinite where the gate has set none."""
+    return cast("float", getattr(request.state, "deadline", math.inf))
+
+
 TheVerifier = Annotated[Verifier, Depends(verifier_of)]
 TheSettings = Annotated[Settings, Depends(settings_of)]
 
@@ -28,7 +34,7 @@ TheSettings = Annotated[Settings, Depends(settings_of)]
 UPLOAD = ("multipart_invalid", "body_too_large", "file_too_large", "unsupported_media_type")
 IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
 IMAGE_TOO = ("image_too_many_pixels", "image_animated", "no_face")
-BUSY = ("overloaded", "draining")
+BUSY = ("overloaded", "deadline_exceeded", "draining", "not_ready")
 
 
 @router.post(
@@ -48,7 +54,7 @@ async def verify(
     """
     form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
-    verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr)
+    verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
     _mark(response, verified.timings)
     point = verified.decision.operating_point
     return schemas.Verification(
@@ -76,7 +82,7 @@ async def embed(
 ) -> schemas.Embedding:
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
-    embedded = await verifier.embed(form.files["image"])
+    embedded = await verifier.embed(form.files["image"], deadline_of(request))
     _mark(response, embedded.timings)
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),
@@ -103,7 +109,7 @@ async def livez() -> schemas.Status:
     "/readyz",
     operation_id="readyz",
     summary="The bundle answers, and gives the recorded distances",
-    responses=problems("not_ready", *BUSY),
+    responses=problems(*BUSY),
 )
 async def readyz(verifier: TheVerifier) -> schemas.Status:
     await verifier.check()

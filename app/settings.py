@@ -25,13 +25,17 @@ class Settings(BaseSettings):
     fmr: float | None = Field(None, description="Default false match rate; unset: the bundle's own", gt=0, lt=1)
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, description="Port to listen on", ge=1, le=65535)
-    threads: int | None = Field(None, description="Threads of the network; unset: one a core", ge=1)
+    threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1)
     max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)
     max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
     max_pixels: int = Field(25_000_000, description="Most pixels (width x height) in a picture", ge=1)
     min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
-    max_batch: int = Field(32, description="Most faces embedded in one go", ge=4)
+    max_batch: int = Field(8, description="Most faces embedded in one go", ge=4)
     max_waiting: int = Field(128, description="Most faces waiting to be embedded; more get 503", ge=4)
+
+    @property
+    def cores(self) -> int:
+        return self.threads or os.cpu_count() or 1
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -1,16 +1,18 @@
 """The use case: pictures to a decision or an embedding. Knows no HTTP; its collaborators are passed in."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.batching import Batched, Batcher
+from app.batching import Batcher, BatchFailedError
+from app.jobs import Batched, QueueFullError
 from model.decision import Decision, Policy
 from model.domain import is_unlike
-from model.embedder import Embedding, check_self_test, distances, golden_crops
+from model.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
 from model.faces import Crop, Face, NoFaceFound
 from model.images import InvalidImage, Rgb
 from model.manifest import Manifest
@@ -26,7 +28,10 @@ class RefusedImageError(Exception):
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds a stage; of two pictures that ran side by side, the slower one's."""
+    """Seconds a stage; of two pictures that ran side by side, the slower one's.
+
+    `decode` and `detect` include the time until a process or thread was free for it.
+    """
 
     decode: float
     detect: float
@@ -62,31 +67,43 @@ class Verifier:
     manifest: Manifest
     policy: Policy
     decode: Callable[[bytes], Awaitable[Rgb]]
-    find_face: Callable[[Rgb], Face]
+    find_face: Callable[[Rgb], Awaitable[Face]]
     embedder: Batcher[Crop, Embedding]
 
-    async def verify(self, image1: bytes, image2: bytes, fmr: float | None = None) -> Verification:
-        """Judges whether both pictures show one person.
+    async def verify(
+        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf
+    ) -> Verification:
+        """Judges whether both pictures show one person. The embedding must begin by `deadline` of `time.monotonic`.
 
         Raises LevelNotSupported before any work, RefusedImageError for a picture, and what the batcher raises.
         """
         self.policy.operating_point(fmr)
         one, two = await self._find_both(image1, image2)
-        batched = await self.embedder.submit(one.face.crop, two.face.crop)
-        distance = float(distances(batched[0].value, batched[1].value))
-        faces = {"image1": self._judged(one.face, batched[0].value), "image2": self._judged(two.face, batched[1].value)}
+        batched = await self.embedder.submit(one.face.crop, two.face.crop, deadline=deadline)
+        first, second = batched.values
+        distance = float(distances(first, second))
+        faces = {"image1": self._judged(one.face, first), "image2": self._judged(two.face, second)}
         return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], batched))
 
-    async def embed(self, image: bytes) -> Embedded:
+    async def embed(self, image: bytes, deadline: float = math.inf) -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
         found = await self._find("image", image)
-        batched = await self.embedder.submit(found.face.crop)
-        return Embedded(batched[0].value, self._judged(found.face, batched[0].value), _timings([found], batched))
+        batched = await self.embedder.submit(found.face.crop, deadline=deadline)
+        (embedding,) = batched.values
+        return Embedded(embedding, self._judged(found.face, embedding), _timings([found], batched))
 
     async def check(self) -> None:
-        """Embeds the golden crops as any request would. Raises SelfTestError, or what the batcher raises."""
-        batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
-        check_self_test(np.stack([result.value for result in batched]), self.manifest.self_test)
+        """Embeds the golden crops as any request would. Raises SelfTestError, ClosedError or StoppedError.
+
+        Too busy to be asked is no fault, as long as the batches of others come to an end.
+        """
+        try:
+            batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
+        except QueueFullError:
+            return
+        except BatchFailedError as error:
+            raise SelfTestError("the network fails") from error
+        check_self_test(np.stack(batched.values), self.manifest.self_test)
 
     def _judged(self, face: Face, embedding: Embedding) -> Face:
         calibration = self.manifest.calibration
@@ -110,16 +127,16 @@ class Verifier:
             started = time.perf_counter()
             picture = await self.decode(image)
             decoded = time.perf_counter()
-            face = await asyncio.to_thread(self.find_face, picture)
+            face = await self.find_face(picture)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
         return _Found(face, decoded - started, time.perf_counter() - decoded)
 
 
-def _timings(found: list[_Found], batched: list[Batched[Embedding]]) -> Timings:
+def _timings(found: list[_Found], batched: Batched[Embedding]) -> Timings:
     return Timings(
         decode=max(each.decode for each in found),
         detect=max(each.detect for each in found),
-        queue=max(each.waited for each in batched),
-        embed=max(each.ran for each in batched),
+        queue=batched.waited,
+        embed=batched.ran,
     )

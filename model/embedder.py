@@ -34,8 +34,7 @@ class Embedder:
         self._device = device
         if device != "cpu" and not torch.cuda.is_available():
             raise BundleError(f"device '{device}' was asked for, but there is none on this machine")
-        if threads is not None:
-            torch.set_num_threads(threads)
+        self._threads = threads
         try:
             self.faces = finder_of(bundle)
             built = network.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
@@ -45,6 +44,8 @@ class Embedder:
 
     def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)  # of the calling thread: others find faces meanwhile
         return embed(self._network, np.ascontiguousarray(crops), self._device)
 
     def self_test(self) -> None:

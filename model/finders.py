@@ -3,6 +3,7 @@
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -18,6 +19,11 @@ def finder_of(bundle: Bundle) -> FaceFinder:
     """What the bundle's manifest names. Raises RuntimeError where the detector's weights do not fit."""
     detector, crop = bundle.manifest.detector, bundle.manifest.crop
     return MainFace(Mtcnn(bundle.detector_weights, detector.search), crop) if detector else WholePicture(crop)
+
+
+def compute_alone() -> None:
+    """For the start of a thread that finds faces beside others: its steps are too small to be shared among cores."""
+    torch.set_num_threads(1)
 
 
 class WholePicture:

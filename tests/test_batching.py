@@ -1,12 +1,14 @@
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
-from app.batching import Batcher, BatchFailedError, ClosedError, QueueFullError
+from app.batching import Batcher, BatchFailedError, ClosedError, StoppedError
+from app.jobs import DeadlineExceededError, QueueFullError
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +28,8 @@ class Slow:
         assert self.gate.wait(5)
         if -1 in items:
             raise RuntimeError("no such item")
+        if -2 in items:
+            raise SystemExit  # ends the thread that it is raised in
         return [2 * item for item in items]
 
 
@@ -42,7 +46,7 @@ async def busy(call: Slow, **limits: int) -> AsyncIterator[Batcher[int, int]]:
 
 
 async def values(batcher: Batcher[int, int], *items: int) -> list[int]:
-    return [result.value for result in await batcher.submit(*items)]
+    return list((await batcher.submit(*items)).values)
 
 
 async def test_results_come_in_the_order_of_the_items() -> None:
@@ -69,6 +73,75 @@ async def test_a_failed_batch_answers_all_its_waiters_and_the_next_succeeds() ->
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [BatchFailedError, BatchFailedError]
         assert await values(batcher, 7) == [14]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # its death is the point
+async def test_when_the_inference_thread_dies_its_waiters_are_told_and_another_takes_over() -> None:
+    call = Slow()
+    async with busy(call) as batcher:
+        thread = batcher._thread
+        waiting = [asyncio.create_task(batcher.submit(item)) for item in (1, -2)]
+        await asyncio.sleep(0)
+        call.gate.set()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [BatchFailedError, BatchFailedError]
+        assert await values(batcher, 7) == [14]
+        thread.join(5)
+        assert not thread.is_alive()
+        batcher.check()
+
+
+async def test_a_thread_that_hangs_is_told_of_and_nothing_more_is_queued_behind_it() -> None:
+    call = Slow()
+    async with Batcher(call, max_batch=4, max_waiting=8, stuck_after=0.1) as batcher:
+        batcher.check()
+        call.gate.clear()
+        hanging = asyncio.create_task(values(batcher, 1))
+        await asyncio.sleep(0.2)
+        with pytest.raises(StoppedError):
+            batcher.check()
+        with pytest.raises(StoppedError):
+            await batcher.submit(2)
+        call.gate.set()
+        assert await hanging == [2]
+        batcher.check()
+
+
+async def test_closing_does_not_wait_for_a_thread_that_hangs() -> None:
+    call = Slow()
+    with anyio.fail_after(5):
+        async with Batcher(call, max_batch=4, max_waiting=8, stuck_after=0.1) as batcher:
+            call.gate.clear()
+            hanging = asyncio.create_task(values(batcher, 1))
+            await asyncio.sleep(0)
+    with pytest.raises(ClosedError):
+        batcher.check()
+    call.gate.set()
+    assert await hanging == [2]
+
+
+async def test_the_deadline_is_looked_at_when_a_batch_is_formed() -> None:
+    call = Slow()
+    async with busy(call) as batcher:
+        late = asyncio.create_task(batcher.submit(1, deadline=time.monotonic() + 0.02))
+        early = asyncio.create_task(batcher.submit(2, deadline=time.monotonic() + 60))
+        await asyncio.sleep(0.05)
+        call.gate.set()
+        with pytest.raises(DeadlineExceededError):
+            await late
+        assert (await early).values == [4]
+    assert call.batches == [[0], [2]]
+
+
+async def test_the_items_of_one_caller_stay_together() -> None:
+    call = Slow()
+    async with busy(call, max_batch=3, max_waiting=20) as batcher:
+        waiting = [asyncio.create_task(values(batcher, *items)) for items in [(1, 2), (3, 4), (5,), (6, 7, 8, 9)]]
+        await asyncio.sleep(0)
+        assert batcher.waiting == 9
+        call.gate.set()
+        assert await asyncio.gather(*waiting) == [[2, 4], [6, 8], [10], [12, 14, 16, 18]]
+    assert call.batches == [[0], [1, 2], [3, 4, 5], [6, 7, 8, 9]]
 
 
 async def test_a_call_that_loses_results_is_a_failure_not_a_mix_up() -> None:
@@ -118,7 +191,7 @@ async def test_a_full_queue_refuses_all_items_or_none_and_departed_callers_make_
         fourth = asyncio.create_task(values(batcher, 6))
         await asyncio.sleep(0)
     assert await fourth == [12]
-    assert (await third)[0].value == 10
+    assert (await third).values == [10]
 
 
 async def test_closing_finishes_what_waits_and_takes_nothing_more() -> None:
@@ -136,7 +209,7 @@ async def test_waiting_and_running_times_are_told() -> None:
         waiting = asyncio.create_task(batcher.submit(1))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-    result = (await waiting)[0]
+    result = await waiting
     assert result.waited >= 0.04
     assert 0 <= result.ran < 5
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from app.batching import Batcher
+from app.finding import Finding
 from app.verifier import RefusedImageError, Verifier
 from model.decision import Policy
 from model.embedder import Embedder, Embedding
@@ -21,8 +22,9 @@ async def fail_late_and_early(data: bytes) -> Rgb:
 
 
 async def test_of_two_bad_pictures_the_first_is_named_whichever_failed_sooner(embedder: Embedder) -> None:
+    finding = Finding(embedder.faces, 1)
     batcher: Batcher[Crop, Embedding] = Batcher(lambda crops: list(embedder.embed(crops)), 4, 4)
-    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, embedder.faces.find, batcher)
+    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finding.find, batcher)
     for first, second, reason in [(b"late", b"early", CorruptImage), (b"early", b"late", UnsupportedFormat)]:
         with pytest.raises(RefusedImageError) as refused:
             await verifier.verify(first, second)
@@ -40,9 +42,10 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
     async def grey(data: bytes) -> Rgb:
         return np.full((112, 92, 3), data[0], np.uint8)
 
-    async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, embedder.faces.find, batcher)
-        verified = await verifier.verify(b"\x10", b"\x90")
+    with Finding(embedder.faces, 2) as finding:
+        async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
+            verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, batcher)
+            verified = await verifier.verify(b"\x10", b"\x90")
     assert batches == [2]
     assert verified.faces["image1"].quality.brightness < verified.faces["image2"].quality.brightness
     assert min(vars(verified.timings).values()) >= 0
