@@ -129,9 +129,15 @@ def bootstrap(scores: Scores, statistic: Callable[[Curve], Floats | float], seed
     return np.asarray(values)
 
 
+def drawn_people(people: int, seed: int = 0) -> Floats:
+    """How often each person is drawn in each resample, (resamples, people): the draws of `bootstrap`."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(people, np.full(people, 1 / people), RESAMPLES).astype(np.float64)
+
+
 def percentile_interval(resampled: Floats) -> tuple[float, float]:
-    """The middle 95 % of resampled values."""
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    """The middle 95 % of resampled values; those that are nan are left out."""
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return float(low), float(high)
 
 

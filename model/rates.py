@@ -1,6 +1,7 @@
 """FMR and FNMR of scores at given thresholds, each with its 95 % interval; chooses no threshold."""
 
 import numpy as np
+from scipy import sparse
 
 from model import metrics
 from model.manifest import GenuinePoint, TailPoint
@@ -10,14 +11,16 @@ _INTERVAL_DIGITS = 3
 
 
 class Rates:
-    """Resamples once for all thresholds; shapes (thresholds,)."""
+    """Rates of shape (thresholds,), in the order of the thresholds."""
 
     def __init__(self, scores: Scores, thresholds: Floats) -> None:
         self.thresholds = thresholds
         self.fmr, self.fnmr = metrics.curve(scores).at(thresholds)
         self._impostors = len(scores.impostor_distances)
         self._genuine = len(scores.genuine_distances)
-        self._resampled = metrics.bootstrap(scores, lambda rates: np.stack(rates.at(thresholds)))
+        order = np.argsort(thresholds)
+        self._fmr, self._fnmr = np.empty((2, metrics.RESAMPLES, len(thresholds)))
+        self._fmr[:, order], self._fnmr[:, order] = resampled_rates(scores, thresholds[order])
 
     def impostor_points(self) -> list[TailPoint]:
         points = enumerate(zip(self.thresholds.tolist(), self.fmr.tolist(), strict=True))
@@ -28,16 +31,41 @@ class Rates:
         return [GenuinePoint(distance, rounded(fnmr), self.fnmr_ci95(index)) for index, (distance, fnmr) in points]
 
     def fmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fmr[index], self._impostors, self._resampled[:, 0, index])
+        return self._interval(self.fmr[index], self._impostors, self._fmr[:, index])
 
     def fnmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fnmr[index], self._genuine, self._resampled[:, 1, index])
+        return self._interval(self.fnmr[index], self._genuine, self._fnmr[:, index])
 
     def _interval(self, rate: float, trials: int, resampled: Floats) -> tuple[float, float]:
         if trials == 0:
             return 0.0, 1.0
         low, high = metrics.rate_interval(round(rate * trials), trials, resampled)
         return rounded(low), rounded(high)
+
+
+def resampled_rates(scores: Scores, thresholds: Floats) -> tuple[Floats, Floats]:
+    """FMR and FNMR at rising thresholds, each (resamples, thresholds), when people are drawn anew.
+
+    What `metrics.bootstrap` gives, from counts of each two people's pairs between thresholds instead of every pair:
+    the time no longer grows with resamples times pairs. A rate without pairs in a resample is nan.
+    """
+    people, numbers = np.unique(np.concatenate([scores.first, scores.second]), return_inverse=True)
+    first, second = np.split(numbers, 2)
+    drawn = metrics.drawn_people(len(people)).T
+    bins = np.searchsorted(thresholds, scores.distance)  # accepted from the threshold of this number on
+    weights = np.zeros((2, len(thresholds) + 1, metrics.RESAMPLES))
+    for kind, of_kind in enumerate((~scores.genuine, scores.genuine)):
+        order = np.flatnonzero(of_kind)[np.argsort(bins[of_kind], kind="stable")]
+        starts = np.searchsorted(bins[order], np.arange(1, len(thresholds) + 1))
+        for number, pairs in enumerate(np.split(order, starts)):
+            counts = sparse.csr_array((np.ones(len(pairs)), (first[pairs], second[pairs])), (len(people),) * 2)
+            # A genuine pair counts as often as its person was drawn, an impostor pair as often as both together.
+            both = np.asarray(counts @ (drawn > 0 if kind else drawn)) * drawn
+            weights[kind, number] = both.sum(axis=0)
+    accepted = weights.cumsum(axis=1)
+    with np.errstate(invalid="ignore"):
+        fmr, accepted_genuine = accepted[:, :-1] / accepted[:, -1:]
+    return fmr.T, 1 - accepted_genuine.T
 
 
 def rounded(rate: float) -> float:

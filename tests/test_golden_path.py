@@ -160,3 +160,10 @@ def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path:
     assert "starts from a resnet29 with a detector" in script(
         "train.py", *arguments[:-1], tmp_path / "no", "--init", "tutorial", status=1
     )
+
+
+@pytest.mark.slow
+def test_thresholds_are_chosen_on_half_of_the_people_and_measured_on_the_others(data: Path, trained: Path) -> None:
+    table = script("resplit.py", "--bundle", trained, "--data", data, "--splits", 2, status=1)
+    assert "9 people" in table  # nine were not trained on: too few for two halves
+    assert "support no level" in table
