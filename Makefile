@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure reproduce openapi benchmark clean
+.PHONY: serve test check train bundle start default measure cards reproduce openapi benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -61,6 +61,9 @@ measure: $(VENV)/developed       ## the shipped bundle on other people: AT&T, an
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/att_faces --out $(DEFAULT)/att-faces
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-view1 \
 	  --pairs $(DATA)/lfw/pairsDevTest.txt --choose-on $(DATA)/lfw/pairsDevTrain.txt
+
+cards: $(VENV)/developed         ## the model cards, from manifests and reports
+	$(BIN)/python scripts/card.py default tutorial
 
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
 	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json
