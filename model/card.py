@@ -79,9 +79,10 @@ def _decisions(calibration: Calibration | None) -> str:
     if calibration is None:
         return "It was never calibrated, so it has no thresholds and cannot be served."
     lines = [
-        f"Thresholds were chosen on {len(calibration.data.people)} people of `{calibration.data.name}` whom training never "
-        f"saw; the default level is FMR {calibration.default_fmr:g}. FMR: pairs of strangers taken for one person; FNMR: "
-        "pairs of one person told apart. Intervals: 95 %, the wider of exact binomial and bootstrap over people.",
+        f"Thresholds were chosen on {len(calibration.data.people)} people of `{calibration.data.name}` whom training "
+        f"never saw; the default level is FMR {calibration.default_fmr:g}. FMR: pairs of strangers taken for one "
+        "person; FNMR: pairs of one person told apart. Intervals: 95 %, the wider of exact binomial and bootstrap over "
+        "people.",
         "",
         "| level (FMR) | threshold | FMR, 95 % | FNMR | 95 % | impostor, genuine pairs |",
         "|---|---|---|---|---|---|",

@@ -12,7 +12,8 @@ from model.evaluation import Estimate, score
 from model.pairs import all_pairs
 
 _LEVELS = (1e-1, 1e-2, 1e-3)
-_FIGURES = ("ROC AUC", "equal error rate", *(f"FNMR at FMR {fmr:g}" for fmr in _LEVELS))
+EER = "equal error rate"
+_FIGURES = ("ROC AUC", EER, *(f"FNMR at FMR {fmr:g}" for fmr in _LEVELS))
 
 
 @dataclass(frozen=True)

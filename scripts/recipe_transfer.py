@@ -4,13 +4,14 @@ import argparse
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import checkpoint
 import manifests
 import msgspec
 import numpy as np
 import terminal
+from torch import Tensor
 
 from model import bundle, network
 from model.augment import widened
@@ -20,8 +21,11 @@ from model.calibration_data import calibration_of
 from model.data import Dataset, load
 from model.embedder import embed
 from model.finders import finder_of
+from model.manifest import DataSource
 from model.people import DataError, people_in
 from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
+
+Weights: TypeAlias = dict[str, Tensor]
 
 
 class Split(NamedTuple):
@@ -32,22 +36,63 @@ class Split(NamedTuple):
 
 
 def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
+    init = starting_bundle(options, recipe)
+    split = _split(options.data, recipe)
+    weights, trained = train(options, recipe, init, split.training)
+    calibration = load(options.data, finder_of(init), only=split.calibration, track=terminal.progress("picture"))
+    terminal.show_skipped(calibration)
+    bundle.save(options.out, finished(options, recipe, init, weights, trained, calibration))
+    print(f"saved {options.out}")
+    checkpoint.beside(options.out).unlink(missing_ok=True)
+
+
+def starting_bundle(options: argparse.Namespace, recipe: TransferRecipe) -> Bundle:
     if options.init is None:
-        raise DataError("the recipe transfer needs --init, the bundle to start from")
+        raise DataError(f"the recipe {recipe.name} needs --init, the bundle to start from")
     init = bundle.load(bundle.find(options.init))
     if init.manifest.backbone != recipe.backbone or not init.manifest.detector:
-        raise DataError(f"{options.init}: the recipe transfer starts from a {recipe.backbone} with a detector")
+        raise DataError(f"{options.init}: the recipe {recipe.name} starts from a {recipe.backbone} with a detector")
+    return init
+
+
+def train(
+    options: argparse.Namespace, recipe: TransferRecipe, init: Bundle, people: list[str]
+) -> tuple[Weights, DataSource]:
+    """Weights in half precision, which halves the bundle: everything that follows is measured with what is stored."""
     path = checkpoint.beside(options.out)
-    split = _split(options.data, recipe)
-    dataset = _load_wide(options.data, init, split.training)
+    dataset = _load_wide(options.data, init, people)
     start = network.build(recipe.backbone, init.weights)
     training = TransferRun(recipe, start)
     if options.resume:
         checkpoint.restore(path, training, dataset.source.sha256)
     wanted = targets(start, dataset.crops, terminal.progress("batch"))
     _train(training, Lessons(dataset.crops, wanted, dataset.labels), dataset.source.sha256, path)
-    _save(options, training, dataset, init, split.calibration)
-    path.unlink(missing_ok=True)
+    return {name: tensor.half() for name, tensor in training.mixed().items()}, dataset.source
+
+
+def finished(
+    options: argparse.Namespace,
+    recipe: TransferRecipe,
+    init: Bundle,
+    weights: Weights,
+    trained: DataSource,
+    calibration: Dataset,
+) -> Bundle:
+    """The new bundle, with operating points from `calibration`."""
+    result = network.build(recipe.backbone, weights, mirrored=init.manifest.mirrored)
+    manifest = manifests.manifest(
+        result,
+        options.out.name,
+        init.manifest.crop,
+        {**asdict(recipe), "init": init.manifest.weights_sha256},
+        trained,
+        [*init.manifest.licences, *options.credit],
+        detector=init.manifest.detector,
+        normalized=True,
+        mirrored=init.manifest.mirrored,
+        calibration=calibration_of(calibration, embed(result, calibration.crops)),
+    )
+    return Bundle(manifest, weights, init.detector_weights)
 
 
 def _split(data: Path, recipe: TransferRecipe) -> Split:
@@ -84,25 +129,3 @@ def _train(run: TransferRun, lessons: Lessons, data_sha256: str, path: Path) -> 
             f"pairs {report.pairs_loss:.5f}, {seconds:.0f} s",
             flush=True,
         )
-
-
-def _save(options: argparse.Namespace, run: TransferRun, trained: Dataset, init: Bundle, held_out: list[str]) -> None:
-    # Half precision halves the bundle; everything that follows is measured with what is stored.
-    weights = {name: tensor.half() for name, tensor in run.mixed().items()}
-    result = network.build(run.recipe.backbone, weights, mirrored=init.manifest.mirrored)
-    calibration = load(options.data, finder_of(init), only=held_out, track=terminal.progress("picture"))
-    terminal.show_skipped(calibration)
-    manifest = manifests.manifest(
-        result,
-        options.out.name,
-        init.manifest.crop,
-        {**asdict(run.recipe), "init": init.manifest.weights_sha256},
-        trained.source,
-        [*init.manifest.licences, *options.credit],
-        detector=init.manifest.detector,
-        normalized=True,
-        mirrored=init.manifest.mirrored,
-        calibration=calibration_of(calibration, embed(result, calibration.crops)),
-    )
-    bundle.save(options.out, Bundle(manifest, weights, init.detector_weights))
-    print(f"saved {options.out}")

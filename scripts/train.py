@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import recipe_finetune
 import recipe_transfer
 import recipe_tutorial
 import terminal
@@ -17,6 +18,7 @@ from model.transfer import TransferRecipe
 RECIPES: dict[str, tuple[Any, Callable[[argparse.Namespace, Any], None]]] = {
     "tutorial": (Recipe(), recipe_tutorial.run),
     "transfer": (TransferRecipe(), recipe_transfer.run),
+    "finetune": (recipe_finetune.DEFAULTS, recipe_finetune.run),
 }
 """Each recipe with what carries it out."""
 
@@ -25,7 +27,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", choices=RECIPES, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
-    parser.add_argument("--init", help="transfer: the bundle to start from")
+    parser.add_argument("--init", help="transfer, finetune: the bundle to start from")
+    parser.add_argument("--keep-tuned", action="store_true", help="finetune: save the tuned weights even if worse")
     parser.add_argument("--out", type=Path, help="folder of the new bundle (default: runs/RECIPE)")
     parser.add_argument("--folds", type=int, help="tutorial: measure by people-disjoint folds; saves no bundle")
     parser.add_argument("--credit", action="append", default=[], help="a licence or credit to put into the bundle")

@@ -19,6 +19,7 @@ from test_main import files, running
 from model import bundle
 from model.bundle import BundleError
 from model.decision import Policy
+from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
@@ -167,3 +168,23 @@ def test_thresholds_are_chosen_on_half_of_the_people_and_measured_on_the_others(
     table = script("resplit.py", "--bundle", trained, "--data", data, "--splits", 2, status=1)
     assert "9 people" in table  # nine were not trained on: too few for two halves
     assert "support no level" in table
+
+
+@pytest.mark.slow
+def test_fine_tuning_keeps_the_better_and_says_what_it_brought(tmp_path: Path) -> None:
+    for person, picture in itertools.product(range(24), range(2)):
+        home = tmp_path / "people" / f"p{person}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
+    arguments = ["--recipe", "finetune", "--init", "default", "--data", tmp_path / "people", "--out", tmp_path / "ours"]
+    short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1, "--calibration-people", 9]
+    log = script("train.py", *arguments, *short, "--test-people", 9)
+    default, ours = (bundle.load(folder).manifest for folder in (bundle.SHIPPED / "default", tmp_path / "ours"))
+    assert Policy(ours).operating_point().people == 9
+    assert "on 9 people who neither trained nor chose" in log
+    assert (tmp_path / "ours/finetune.md").read_text().split("\n\n")[0] in log
+    kept = json.loads((tmp_path / "ours/finetune.json").read_text())["kept"]
+    assert (contract_id(ours) == contract_id(default)) is (kept == "before")
+    assert (f"Kept: the weights {kept}" in log) is (kept == "before")
+    too_few = script("train.py", *arguments[:-1], tmp_path / "no", *short, "--test-people", 20, status=1)
+    assert "24 people have two pictures or more, 24 of them not seen by the start; 9 to choose" in too_few
