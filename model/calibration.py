@@ -58,12 +58,13 @@ def calibrate(
 
 def require_support(people: int) -> None:
     """Raises DataError, before any work, where so few people cannot support even the coarsest level."""
-    reason = _too_few_people(people, LEVELS[0])
+    reason = too_few_people(people, LEVELS[0])
     if reason:
         raise DataError(f"calibration at FMR {LEVELS[0]:g}: {reason}")
 
 
-def _too_few_people(people: int, fmr: float) -> str | None:
+def too_few_people(people: int, fmr: float) -> str | None:
+    """Why so many people cannot support a level, or None where they can."""
     # Three expected errors, counted in pairs of people, since comparisons of the same two people go together.
     needed, pairs = round(3 / fmr), people * (people - 1) // 2
     return f"{people} people, so {pairs} pairs of people; {needed} or more are needed" if pairs < needed else None
@@ -73,7 +74,7 @@ def _reason_against(scores: Scores, fmr: float) -> str | None:
     impostor_pairs, needed = len(scores.impostor_distances), round(3 / fmr)
     if impostor_pairs < needed:
         return f"{impostor_pairs} impostor pairs; {needed} or more are needed"
-    too_few = _too_few_people(scores.people, fmr)
+    too_few = too_few_people(scores.people, fmr)
     if too_few:
         return too_few
     if not np.isfinite(_threshold(scores, fmr)):

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from model.calibration import calibrate
 from model.data import Dataset
 from model.domain import domain_of
-from model.evaluation import score
 from model.manifest import Calibration, GenuineTail
 from model.measures import Histogram, Histograms
 from model.metrics import Scores
 from model.pairs import all_pairs
+from model.scoring import score
 
 _DISTANCE_BINS = 60
 _SIZE_EDGES = (0, 20, 30, 40, 60, 80, 100, 130, 170, 220, 300, 400, 600, 1000, 2000, 5000)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from model import metrics
 from model.data import Dataset, Indices
 from model.embedder import Embedder
-from model.evaluation import Estimate, score
+from model.evaluation import Estimate
 from model.pairs import all_pairs
+from model.scoring import score
 
 _LEVELS = (1e-1, 1e-2, 1e-3)
 EER = "equal error rate"

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import metrics
-from model.data import Dataset, Indices
-from model.embedder import Embedder, distances
+from model.acquisition import Acquisition, acquisition
+from model.breakdown import GroupRates, PersonErrors, by_group, taken_for_others_most, told_apart_most
+from model.data import Dataset
 from model.manifest import Calibration, DataSource, Manifest, contract_id
-from model.metrics import Scores
-from model.pairs import Pairs, all_pairs
-from model.people import DataError
+from model.metrics import Curve, Scores
 from model.rates import Rates
 
-_PAIRS_AT_ONCE = 1_000_000
+FMR_GRID = tuple(float(f"{10**exponent:.3g}") for exponent in np.arange(-24, 0) / 4)
+"""1e-6 to 0.56, four a decade: where bands are drawn and FNMR is told."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,15 @@ class RatesAtThreshold:
     threshold: float
     fmr: Estimate
     fnmr: Estimate
+
+
+@dataclass(frozen=True)
+class FnmrAt:
+    """FNMR at the threshold that gives this FMR on these very people; `errors` genuine pairs are rejected there."""
+
+    fmr: float
+    fnmr: Estimate
+    errors: int
 
 
 @dataclass(frozen=True)
@@ -52,43 +61,26 @@ class Evaluation:
     best_accuracy: Estimate
     best_accuracy_threshold: float
     rates: tuple[RatesAtThreshold, ...]
+    fnmr_at: tuple[FnmrAt, ...]  # rising FMR
+    acquisition: Acquisition
+    told_apart_most: tuple[PersonErrors, ...]  # at the default level's threshold
+    taken_for_others_most: tuple[PersonErrors, ...]
+    groups: tuple[GroupRates, ...] = ()
 
 
-def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
-    """Names of people, of those with these fingerprints, that the bundles were not trained on.
-
-    Those who chose thresholds are left out as well, where others remain. Raises DataError where nobody is left.
-    """
-    trained = {person for each in manifests for person in each.training.data.people}
-    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
-    unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
-    if len(unseen) < 2:
-        raise DataError(f"all but {len(unseen)} of these {len(people)} people were in training, nobody to compare")
-    others = [name for name in unseen if people[name] not in chose]
-    return others if len(others) > 1 else unseen
-
-
-def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:
-    """The distances of the pairs, with the people (labels) of each."""
-    parts = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
-    found = [distances(embeddings[pairs.first[part]], embeddings[pairs.second[part]]) for part in parts]
-    return Scores(np.concatenate(found), pairs.genuine, labels[pairs.first], labels[pairs.second])
-
-
-def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:
-    """Every two pictures of the data set compared. Raises DataError where one kind of pair is missing."""
-    scores = score(embedder.embed(dataset.crops), dataset.labels, all_pairs(dataset.labels))
-    if scores.genuine.all() or not scores.genuine.any():
-        raise DataError(f"{dataset.name}: measuring needs two people, and a person with two pictures")
-    return scores
-
-
-def evaluate(manifest: Manifest, dataset: Dataset, scores: Scores, left_out: int = 0) -> Evaluation:
-    """All figures of the scores that `score_all_pairs` gave for this data set."""
+def evaluate(
+    manifest: Manifest, dataset: Dataset, scores: Scores, left_out: int = 0, groups: Mapping[str, str] | None = None
+) -> Evaluation:
+    """All figures of the scores that `score_all_pairs` gave for this data set; `groups`: people's names to groups."""
     rates = metrics.curve(scores)
-    best = metrics.best_accuracy(scores)
-    resampled = metrics.bootstrap(scores, lambda c: np.array([c.auc, c.eer]))
-    calibration = manifest.calibration
+    genuine = scores.genuine.mean()
+    resampled = metrics.bootstrap(scores, lambda c: _statistics(c, genuine))
+    figures = [
+        Estimate(float(value), metrics.percentile_interval(values))
+        for value, values in zip(_statistics(rates, genuine), resampled.T, strict=True)
+    ]
+    calibration, people = manifest.calibration, dataset.people
+    threshold = _threshold(calibration, rates)
     return Evaluation(
         bundle=manifest.name,
         version=manifest.version,
@@ -99,22 +91,44 @@ def evaluate(manifest: Manifest, dataset: Dataset, scores: Scores, left_out: int
         skipped_pictures=len(dataset.skipped),
         genuine_pairs=len(scores.genuine_distances),
         impostor_pairs=len(scores.impostor_distances),
-        auc=Estimate(rates.auc, metrics.percentile_interval(resampled[:, 0])),
-        eer=Estimate(rates.eer, metrics.percentile_interval(resampled[:, 1])),
-        best_accuracy=Estimate(best[0], _accuracy_interval(scores)),
-        best_accuracy_threshold=best[1],
+        auc=figures[0],
+        eer=figures[1],
+        best_accuracy=figures[2],
+        best_accuracy_threshold=metrics.best_accuracy(scores)[1],
         rates=_rates(scores, calibration),
+        fnmr_at=_fnmr_at(figures[3:], scores),
+        acquisition=acquisition(dataset),
+        told_apart_most=told_apart_most(scores, people, threshold),
+        taken_for_others_most=taken_for_others_most(scores, people, threshold),
+        groups=by_group(scores, people, groups, threshold, calibration.default_fmr) if groups and calibration else (),
+    )
+
+
+def _statistics(rates: Curve, genuine: float) -> NDArray[np.float64]:
+    """ROC AUC, EER, best accuracy where this share of pairs is genuine, then FNMR at each of FMR_GRID."""
+    right = (1 - rates.fmr) * (1 - genuine) + (1 - rates.fnmr) * genuine
+    return np.array([rates.auc, rates.eer, right.max(), *(rates.fnmr_at(fmr) for fmr in FMR_GRID)])
+
+
+def _threshold(calibration: Calibration | None, rates: Curve) -> float:
+    """Of the default level; where the bundle was never calibrated, of the equal error rate."""
+    for level in calibration.levels if calibration else ():
+        if calibration and level.operating_point and level.fmr == calibration.default_fmr:
+            return level.operating_point.threshold
+    return float(rates.thresholds[np.argmin(np.abs(rates.fmr - rates.fnmr))])
+
+
+def _fnmr_at(figures: Sequence[Estimate], scores: Scores) -> tuple[FnmrAt, ...]:
+    genuine, impostor = len(scores.genuine_distances), len(scores.impostor_distances)
+    return tuple(
+        FnmrAt(fmr, figure, round(figure.value * genuine))
+        for fmr, figure in zip(FMR_GRID, figures, strict=True)
+        if fmr * impostor >= 3
     )
 
 
 def _shared_people(dataset: Dataset, calibration: Calibration | None) -> int:
     return len(set(dataset.fingerprints) & set(calibration.data.people)) if calibration else 0
-
-
-def _accuracy_interval(scores: Scores) -> tuple[float, float]:
-    genuine = scores.genuine.mean()
-    resampled = metrics.bootstrap(scores, lambda c: float(np.max((1 - c.fmr) * (1 - genuine) + (1 - c.fnmr) * genuine)))
-    return metrics.percentile_interval(resampled)
 
 
 def _rates(scores: Scores, calibration: Calibration | None) -> tuple[RatesAtThreshold, ...]:

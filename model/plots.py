@@ -1,12 +1,18 @@
 """The curves of an evaluation as figures; measures nothing, saves nothing, shows no picture of anybody."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy import stats
 
 from model.evaluation import Evaluation, RatesAtThreshold
 from model.metrics import Curve, Scores
+
+Rates: TypeAlias = NDArray[np.float64]
 
 _FMR_TICKS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6]
 _FNMR_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8]
@@ -24,6 +30,7 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
     figure, axes = _axes(f"DET: {_subject(evaluation)}", "FMR", "FNMR")
     inside = (rates.fmr > 0) & (rates.fnmr > 0)
     axes.plot(stats.norm.ppf(rates.fmr[inside]), stats.norm.ppf(rates.fnmr[inside]))
+    _band(axes, evaluation, lambda rate: np.asarray(stats.norm.ppf(np.clip(rate, 1e-9, 1 - 1e-9))))
     axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":", label=f"EER {evaluation.eer.value:.3f}")
     finest = min((rate.fmr.value for rate in evaluation.rates if rate.fmr.value), default=0.01)
     fmr_ticks = [tick for tick in _FMR_TICKS if tick >= finest / 10]
@@ -35,9 +42,17 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
     return figure
 
 
+def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Rates], Rates]) -> None:
+    fmr = scale(np.array([each.fmr for each in evaluation.fnmr_at]))
+    low, high = (scale(np.array([each.fnmr.ci95[end] for each in evaluation.fnmr_at])) for end in (0, 1))
+    axes.fill_between(fmr, low, high, alpha=0.2, label="95 %, pointwise")
+
+
 def roc(rates: Curve, evaluation: Evaluation) -> Figure:
     figure, axes = _axes(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
     axes.step(rates.fmr, 1 - rates.fnmr, where="post", label=f"AUC {evaluation.auc.value:.4f}")
+    low, high = ([1 - each.fnmr.ci95[end] for each in evaluation.fnmr_at] for end in (1, 0))
+    axes.fill_between([each.fmr for each in evaluation.fnmr_at], low, high, alpha=0.2, label="95 %, pointwise")
     axes.set_xscale("log")
     axes.set(xlim=(1 / evaluation.impostor_pairs, 1), ylim=(0, 1.02))
     _mark(axes, [(r.fmr.value, 1 - r.fnmr.value, r) for r in evaluation.rates])

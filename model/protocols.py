@@ -8,9 +8,9 @@ import numpy as np
 from model import metrics
 from model.data import Dataset
 from model.embedder import embed
-from model.evaluation import score
 from model.metrics import Scores
 from model.pairs import Pairs, all_pairs
+from model.scoring import score
 from model.splits import folds
 from model.training import EpochReport, Recipe, Run, fit, split_pairs
 

@@ -6,11 +6,19 @@ from pathlib import Path
 import msgspec
 
 from model import metrics, plots
+from model import report_sections as sections
 from model.comparison import Comparison
-from model.evaluation import Estimate, Evaluation, RatesAtThreshold
-from model.manifest import Calibration, Level, Manifest, contract_id
+from model.evaluation import Evaluation
+from model.manifest import Calibration, Manifest, contract_id
 from model.metrics import Scores
 from model.pair_lists import PairListFigures
+
+_TERMS = """\
+ISO/IEC 19795-1. FMR, false match rate: share of pairs of strangers taken for one person. FNMR, false non-match rate:
+share of pairs of one person told apart. GFMR, GFNMR: the same over all pairs, where a picture without a usable face
+matches nobody. Intervals are 95 %: rates at thresholds have the wider of exact binomial and a bootstrap over people,
+the other figures the bootstrap; bands in the plots are pointwise. People, not pairs, are resampled, since pairs that
+share a person are not independent."""
 
 
 def write(
@@ -31,18 +39,24 @@ def write(
 
 def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
     """The report's text; the plots lie beside it."""
+    by_group = ["## Group by group", sections.groups(evaluation.groups)] if evaluation.groups else []
     return "\n\n".join(
         [
             f"# Bundle `{evaluation.bundle}` version {evaluation.version}, measured on `{evaluation.data.name}`",
+            sections.in_plain_words(evaluation, manifest.calibration),
+            "## The data",
             _people(evaluation, manifest.calibration),
-            _figures(evaluation),
             "## At the bundle's thresholds",
-            _rates(evaluation.rates, manifest.calibration),
+            sections.thresholds(evaluation, manifest.calibration),
+            "## Whatever the threshold",
+            _figures(evaluation),
+            sections.fnmr_at(evaluation),
             "![DET](det.png)\n![ROC](roc.png)\n![Distances of pairs](distances.png)",
-            "FMR: share of pairs of strangers taken for one person. FNMR: share of pairs of one person taken for "
-            "strangers. Intervals are 95 %: rates at thresholds have the wider of exact binomial and a bootstrap over "
-            "people, the other figures the bootstrap. Failures to acquire: the pictures skipped above; they are in no "
-            "rate.",
+            "## Person by person, at the default threshold",
+            sections.people(evaluation),
+            *by_group,
+            "## Terms",
+            _TERMS,
             f"Made by `{command}`. Contract `{evaluation.contract_id}`, data sha256 `{evaluation.data.sha256}`.\n",
         ]
     )
@@ -53,15 +67,15 @@ def write_list(folder: Path, manifest: Manifest, name: str, figures: PairListFig
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         ["accuracy", f"{figures.accuracy:.4f}", f"standard error {figures.standard_error:.4f}"],
-        ["equal error rate", *_cells(figures.eer)],
-        *([f"FNMR at FMR {fmr:g}", *_cells(estimate)] for fmr, estimate in figures.fnmr_at.items()),
+        ["equal error rate", *sections.cells(figures.eer)],
+        *([f"FNMR at FMR {fmr:g}", *sections.cells(estimate)] for fmr, estimate in figures.fnmr_at.items()),
     ]
     text = "\n\n".join(
         [
             f"# Bundle `{manifest.name}` version {manifest.version}, on the list `{name}`",
             f"{figures.genuine_pairs} genuine and {figures.impostor_pairs} impostor pairs of {figures.pictures} "
             f"pictures; in {figures.pictures_without_face} no face was found, and their pairs count as different.",
-            _table(["measure", "value", "95 % interval (bootstrap over people)"], rows),
+            sections.table(["measure", "value", "95 % interval (bootstrap over people)"], rows),
             f"Made by `{command}`. Contract `{contract_id(manifest)}`.\n",
         ]
     )
@@ -73,13 +87,15 @@ def write_list(folder: Path, manifest: Manifest, name: str, figures: PairListFig
 
 def comparison(found: Comparison) -> str:
     """Two bundles side by side, as a part of a report."""
-    rows = [[name, *("{} ({})".format(*_cells(each)) for each in three)] for name, three in found.figures.items()]
+    rows = [
+        [name, *("{} ({})".format(*sections.cells(each)) for each in three)] for name, three in found.figures.items()
+    ]
     first, second = found.bundles
     return "\n\n".join(
         [
             f"## Against the bundle `{second}`, on the same pairs",
             f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of pictures that both can use.",
-            _table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
+            sections.table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
         ]
     )
 
@@ -104,39 +120,15 @@ def _people(evaluation: Evaluation, calibration: Calibration | None) -> str:
 
 def _figures(evaluation: Evaluation) -> str:
     always_different = evaluation.impostor_pairs / (evaluation.impostor_pairs + evaluation.genuine_pairs)
-    return _table(
+    return sections.table(
         ["measure", "value", "95 % interval"],
         [
-            ["ROC AUC", *_cells(evaluation.auc)],
-            ["equal error rate", *_cells(evaluation.eer)],
+            ["ROC AUC", *sections.cells(evaluation.auc)],
+            ["equal error rate", *sections.cells(evaluation.eer)],
             [
                 f"best accuracy, at distance {evaluation.best_accuracy_threshold:.4f} "
                 f'(always saying "different" gives {always_different:.4f})',
-                *_cells(evaluation.best_accuracy),
+                *sections.cells(evaluation.best_accuracy),
             ],
         ],
     )
-
-
-def _rates(rates: tuple[RatesAtThreshold, ...], calibration: Calibration | None) -> str:
-    measured = {rate.level: rate for rate in rates}
-    levels = calibration.levels if calibration else ()
-    return _table(
-        ["level (FMR)", "threshold", "FMR here", "95 % interval", "FNMR here", "95 % interval"],
-        [_level(level, measured.get(level.fmr)) for level in levels],
-    )
-
-
-def _level(level: Level, rate: RatesAtThreshold | None) -> list[str]:
-    if rate is None:
-        return [f"{level.fmr:g}", f"not supported: {level.reason}", "", "", "", ""]
-    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *_cells(rate.fmr), *_cells(rate.fnmr)]
-
-
-def _cells(estimate: Estimate) -> list[str]:
-    return [f"{estimate.value:.4g}", f"{estimate.ci95[0]:.4g} to {estimate.ci95[1]:.4g}"]
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -11,11 +11,13 @@ from pathlib import Path
 import terminal
 
 from model import bundle, pair_lists, report
+from model.breakdown import groups_in
 from model.comparison import compare
 from model.data import Dataset, load
 from model.embedder import Embedder
-from model.evaluation import evaluate, score_all_pairs, unseen_by
+from model.evaluation import evaluate
 from model.people import fingerprints_in
+from model.scoring import score_all_pairs, unseen_by
 
 
 def parse() -> argparse.Namespace:
@@ -24,7 +26,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, help="folder of the report (default: runs/report-BUNDLE-DATA)")
     parser.add_argument("--append", type=Path, help="Markdown file to put at the end of the report")
-    parser.add_argument("--against", help="another bundle, to compare on the same pairs")
+    parser.add_argument("--against", action="append", default=[], help="another bundle, on the same pairs; repeatable")
+    parser.add_argument("--groups", type=Path, help="CSV file of rows person,group: rates group by group")
     parser.add_argument("--pairs", type=Path, help="compare the pairs of this list (LFW's format), not all there are")
     parser.add_argument("--choose-on", type=Path, help="a list to choose the threshold of --pairs on")
     return parser.parse_args()
@@ -37,19 +40,18 @@ def main() -> None:
 
 
 def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace) -> str:
-    embedders = [embedder]
-    if options.against:
-        embedders.append(Embedder(bundle.load(bundle.find(options.against))))
+    others = [Embedder(bundle.load(bundle.find(name))) for name in options.against]
+    groups = groups_in(options.groups) if options.groups else None
     everybody = fingerprints_in(options.data)
-    names = unseen_by([each.manifest for each in embedders], everybody)
+    names = unseen_by([each.manifest for each in (embedder, *others)], everybody)
     unseen = _load(options.data, embedder, only=names)
     scores = score_all_pairs(embedder, unseen)
-    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody) - len(names))
+    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody) - len(names), groups=groups)
     appendix = options.append.read_text(encoding="utf-8") if options.append else ""
-    if options.against:
+    for other in reversed(others):
         # The other bundle's crops of the very same pictures.
-        other = _load(options.data, embedders[1], only=names)
-        appendix = report.comparison(compare(embedder, unseen, embedders[1], other)) + "\n\n" + appendix
+        compared = compare(embedder, unseen, other, _load(options.data, other, only=names))
+        appendix = report.comparison(compared) + "\n\n" + appendix
     folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
     report.write(folder, embedder.manifest, evaluation, scores, _command(options), appendix)
     return (folder / "report.md").read_text(encoding="utf-8")
@@ -73,7 +75,8 @@ def _load(folder: Path, embedder: Embedder, only: Collection[str] | None = None)
 
 def _command(options: argparse.Namespace) -> str:
     """As the user gave it, without the folders of this machine."""
-    given = {"bundle": options.bundle, "data": options.data.name, "against": options.against}
+    given = {"bundle": options.bundle, "data": options.data.name, "against": " --against ".join(options.against)}
+    given["groups"] = options.groups and options.groups.name
     lists = {"pairs": options.pairs and options.pairs.name, "choose-on": options.choose_on and options.choose_on.name}
     flags = " ".join(f"--{name} {value}" for name, value in {**given, **lists}.items() if value)
     return f"python scripts/evaluate.py {flags}"

@@ -17,6 +17,7 @@ import terminal
 from model import bundle, report, tuning
 from model.bundle import Bundle
 from model.calibration import require_support
+from model.calibration_data import calibration_of
 from model.comparison import compare
 from model.data import Dataset, load
 from model.embedder import Embedder
@@ -70,5 +71,5 @@ def _split(options: argparse.Namespace, init: Bundle, recipe: TransferRecipe) ->
 
 def _calibrated_anew(init: Bundle, name: str, dataset: Dataset) -> Bundle:
     embeddings = Embedder(init).embed(dataset.crops)
-    calibration = recipe_transfer.calibration_of(dataset, embeddings)
+    calibration = calibration_of(dataset, embeddings)
     return replace(init, manifest=msgspec.structs.replace(init.manifest, name=name, calibration=calibration))

@@ -16,10 +16,10 @@ from model import bundle
 from model.calibration import calibrate
 from model.data import Dataset, load
 from model.embedder import Embedder
-from model.evaluation import score
 from model.pairs import all_pairs
 from model.people import fingerprints_in
 from model.rates import Rates
+from model.scoring import score
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from model import metrics
 from model.comparison import compare
 from model.data import load
 from model.embedder import Embedder
-from model.evaluation import score_all_pairs
+from model.scoring import score_all_pairs
 
 
 @pytest.fixture

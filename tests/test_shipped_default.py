@@ -14,7 +14,7 @@ from app.settings import Settings
 from model import bundle, metrics
 from model.data import load
 from model.embedder import Embedder
-from model.evaluation import score_all_pairs
+from model.scoring import score_all_pairs
 
 DATA = Path(__file__).parents[2] / "shared/data"
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,9 @@ from model import bundle
 from model.data import Dataset, load
 from model.domain import is_unlike
 from model.embedder import Embedder
-from model.evaluation import evaluate, score_all_pairs
+from model.evaluation import evaluate
 from model.images import Rgb, decode
+from model.scoring import score_all_pairs
 
 ATT_FACES = Path(__file__).parents[2] / "shared/data/att_faces"
 TUTORIAL = bundle.SHIPPED / "tutorial"

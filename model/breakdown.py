@@ -1,0 +1,87 @@
+"""Error rates person by person and group by group at one threshold; knows no pictures."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.calibration import too_few_people
+from model.data import Indices
+from model.metrics import Floats, Scores
+from model.people import DataError
+from model.rates import Rates
+
+_WORST = 5
+
+
+@dataclass(frozen=True)
+class PersonErrors:
+    person: str
+    errors: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """`reason` says why there are no rates: too few people. FMR is of pairs of strangers who are both in the group."""
+
+    group: str
+    people: int
+    fmr: tuple[float, float, float] | None  # value, 95 % interval
+    fnmr: tuple[float, float, float] | None
+    reason: str | None = None
+
+
+def told_apart_most(scores: Scores, people: Sequence[str], threshold: float) -> tuple[PersonErrors, ...]:
+    """The people with the most genuine pairs rejected, the worst first."""
+    rejected = scores.genuine & (scores.distance > threshold)
+    return _most(np.bincount(scores.first[rejected], minlength=len(people)), _pairs(scores, people, True), people)
+
+
+def taken_for_others_most(scores: Scores, people: Sequence[str], threshold: float) -> tuple[PersonErrors, ...]:
+    """The people with the most impostor pairs accepted, the worst first; each such pair counts for both."""
+    accepted = ~scores.genuine & (scores.distance <= threshold)
+    both = np.concatenate([scores.first[accepted], scores.second[accepted]])
+    return _most(np.bincount(both, minlength=len(people)), _pairs(scores, people, False), people)
+
+
+def groups_in(path: Path) -> dict[str, str]:
+    """The rows `person,group` of a CSV file. Raises DataError where it is not one."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {person.strip(): group.strip() for person, group in csv.reader(file)}
+    except ValueError as error:
+        raise DataError(f"{path} is not a list of rows: person,group") from error
+
+
+def by_group(
+    scores: Scores, people: Sequence[str], groups: Mapping[str, str], threshold: float, level: float
+) -> tuple[GroupRates, ...]:
+    """FMR and FNMR of each group at the threshold that was chosen for `level`, groups in alphabetical order."""
+    found = []
+    for group in sorted(set(groups.values())):
+        inside = np.array([groups.get(person) == group for person in people])
+        count = int(inside.sum())
+        reason = too_few_people(count, level)
+        if reason:
+            found.append(GroupRates(group, count, None, None, reason))
+            continue
+        pairs = inside[scores.first] & inside[scores.second]
+        own = Scores(scores.distance[pairs], scores.genuine[pairs], scores.first[pairs], scores.second[pairs])
+        rates = Rates(own, np.array([threshold]))
+        fmr, fnmr = (float(rates.fmr[0]), *rates.fmr_ci95(0)), (float(rates.fnmr[0]), *rates.fnmr_ci95(0))
+        found.append(GroupRates(group, count, fmr, fnmr if own.genuine.any() else None))
+    return tuple(found)
+
+
+def _pairs(scores: Scores, people: Sequence[str], genuine: bool) -> Floats:
+    kind = scores.genuine == genuine
+    counts = np.bincount(scores.first[kind], minlength=len(people)).astype(np.float64)
+    return counts if genuine else counts + np.bincount(scores.second[kind], minlength=len(people))
+
+
+def _most(errors: Floats | Indices, pairs: Floats, people: Sequence[str]) -> tuple[PersonErrors, ...]:
+    worst = [int(i) for i in np.argsort(-errors, kind="stable")[:_WORST] if errors[i]]
+    return tuple(PersonErrors(people[i], int(errors[i]), int(pairs[i])) for i in worst)

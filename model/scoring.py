@@ -1,0 +1,44 @@
+"""Which people and pairs are measured, and their distances; counts no error."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data import Dataset, Indices
+from model.embedder import Embedder, distances
+from model.manifest import Manifest
+from model.metrics import Scores
+from model.pairs import Pairs, all_pairs
+from model.people import DataError
+
+_PAIRS_AT_ONCE = 1_000_000
+
+
+def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
+    """Names of people, of those with these fingerprints, that the bundles were not trained on.
+
+    Those who chose thresholds are left out as well, where others remain. Raises DataError where nobody is left.
+    """
+    trained = {person for each in manifests for person in each.training.data.people}
+    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
+    unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
+    if len(unseen) < 2:
+        raise DataError(f"all but {len(unseen)} of these {len(people)} people were in training, nobody to compare")
+    others = [name for name in unseen if people[name] not in chose]
+    return others if len(others) > 1 else unseen
+
+
+def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:
+    """The distances of the pairs, with the people (labels) of each."""
+    parts = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
+    found = [distances(embeddings[pairs.first[part]], embeddings[pairs.second[part]]) for part in parts]
+    return Scores(np.concatenate(found), pairs.genuine, labels[pairs.first], labels[pairs.second])
+
+
+def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:
+    """Every two pictures of the data set compared. Raises DataError where one kind of pair is missing."""
+    scores = score(embedder.embed(dataset.crops), dataset.labels, all_pairs(dataset.labels))
+    if scores.genuine.all() or not scores.genuine.any():
+        raise DataError(f"{dataset.name}: measuring needs two people, and a person with two pictures")
+    return scores
