@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce openapi benchmark clean
+.PHONY: serve test check train bundle start default measure cards reproduce openapi benchmark campaigns clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -71,9 +71,20 @@ reproduce: $(VENV)/developed     ## both protocols, five seeds each
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json
 
-benchmark: $(VENV)/developed     ## ratios, measured side by side
-	$(BIN)/python scripts/benchmark.py --data $(DATA)/att_faces
+benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
+	$(BIN)/python scripts/benchmark.py --data $(DATA)/lfw/images --out scripts/results
 	$(BIN)/python scripts/benchmark_path.py --data $(DATA)/lfw/images
+	$(BIN)/python scripts/benchmark_training.py --data $(DATA)/att_faces
+
+campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
+	$(BIN)/python scripts/campaign.py decode --cases 1000000
+	$(BIN)/python scripts/campaign.py http --cases 100000
+	$(BIN)/python scripts/campaign.py sockets --cases 200000
+	$(BIN)/python scripts/campaign.py swaps --cases 100000
+	$(BIN)/python scripts/campaign.py soak --cases 100000 --chunk 1000
+	$(BIN)/python scripts/campaign.py schema --cases 20000 --chunk 500
+	$(BIN)/python scripts/campaign.py kills --cases 1000
+	$(BIN)/python scripts/campaign.py terms --cases 100 --chunk 10
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,58 +1,135 @@
-"""Ratios measured side by side in one run: what the training loop adds to bare forward and backward passes."""
+"""The service against its own pipeline, against ten times its capacity, and against the plainest service, in one run.
+
+The client runs in a process of its own, on the same cores as the service.
+"""
 
 import argparse
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import benchmark_limit as limit
+import benchmark_report as report
 import numpy as np
 import terminal
-import torch
+from benchmark_load import Load, Task, load
+from benchmark_path import jpeg, spread
+from benchmark_report import Figures, Overload, Results, Round
+from light_client import upload
+from service_process import PLAIN, Running, serving
 
-from model.data import load
-from model.finders import WholePicture
-from model.training import TUTORIAL_CROP, Recipe, Run, fit, split_pairs, train_step
+from model import bundle
+from model.embedder import Embedder
+from model.faces import NoFaceFound
+from model.images import decode
 
-
-def bare_epoch(run: Run, batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> float:
-    """Seconds of the same number of updates on ready tensors."""
-    run.network.train()
-    started = time.perf_counter()
-    for batch in batches:
-        train_step(run, *batch)
-    return time.perf_counter() - started
+CALLERS = (1, 2, 8, 16, 32)
+BESIDE_PLAIN = 16
+OVERLOADS = (2, 5, 10)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of identities: the AT&T faces")
-    parser.add_argument("--rounds", type=int, default=5, help="epochs of each kind, in turn")
-    options = parser.parse_args()
-    dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
-    recipe = Recipe()
-    split = split_pairs(dataset, recipe)
-    pixels = torch.from_numpy(dataset.crops)
-    batches = [
-        (
-            pixels[split.training.first[rows]],
-            pixels[split.training.second[rows]],
-            torch.from_numpy(split.training.genuine[rows]),
-        )
-        for rows in np.array_split(np.arange(len(split.training)), -(-len(split.training) // recipe.batch_pairs))
-    ]
-    whole, bare = Run(recipe), Run(recipe)
-    epochs = fit(whole, dataset.crops, split)
-    ratios, speeds = [], []
-    for round_number in range(1, options.rounds + 1):
-        bare_seconds = bare_epoch(bare, batches)
-        started = time.perf_counter()
-        next(epochs)
-        seconds = time.perf_counter() - started
-        ratios.append(bare_seconds / seconds)
-        speeds.append(len(split.training) / seconds)
-        print(f"round {round_number}: {speeds[-1]:.0f} pairs a second, ratio to the bare loop {ratios[-1]:.2f}")
-    print(
-        f"training, validation included: {np.median(speeds):.0f} pairs a second; "
-        f"ratio to a bare loop of updates {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    options = _options()
+    embedder = Embedder(bundle.load(bundle.find("default")))
+    pictures = list(
+        _with_a_face(embedder, [jpeg(path, options.side) for path in spread(options.data, options.pictures)])
+    )
+    pairs = list(zip(pictures, pictures[1:] + pictures[:1], strict=True))
+    requests = [upload("/verify", image1=one, image2=two) for one, two in pairs]
+    with ExitStack() as stack:
+        ours, plain = stack.enter_context(serving()), stack.enter_context(serving(PLAIN))
+        for warm in (ours, plain):
+            load(Task(warm.address, requests, 2, callers=4))
+        before = ours.megabytes()
+        progress = terminal.progress("round")
+        rounds = [_round(ours, plain, embedder, pairs, requests, options) for _ in progress(range(options.rounds))]
+        capacity = float(np.median([each.saturated for each in rounds]))
+        overloads = [_overload(ours, requests, capacity, times, options.overload_seconds) for times in OVERLOADS]
+        after = ours.megabytes()
+    results = Results(
+        machine=report.Machine.here(),
+        side=options.side,
+        seconds=options.seconds,
+        rounds=rounds,
+        overloads=overloads,
+        startup=ours.startup,
+        megabytes=(before, after),
+        large_jpeg=limit.large_jpeg_seconds(pictures[0]),
+    )
+    report.save(results, options.out)
+    print(report.table(results))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder for table, figures and plot")
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
+    parser.add_argument("--rounds", type=int, default=5, help="each measures everything but the overload once")
+    parser.add_argument("--seconds", type=float, default=8, help="of each measurement in a round")
+    parser.add_argument("--overload-seconds", type=float, default=60)
+    return parser.parse_args()
+
+
+def _with_a_face(embedder: Embedder, pictures: Sequence[bytes]) -> Iterator[bytes]:
+    for picture in pictures:
+        try:
+            embedder.faces.find(decode(picture))
+        except NoFaceFound:
+            continue
+        yield picture
+
+
+def _round(
+    ours: Running,
+    plain: Running,
+    embedder: Embedder,
+    pairs: Sequence[limit.Pair],
+    requests: Sequence[bytes],
+    options: argparse.Namespace,
+) -> Round:
+    cores = report.Machine.here().cores
+
+    def figures(service: Running, callers: int) -> Figures:
+        return _figures(load(Task(service.address, requests, options.seconds, callers=callers)))
+
+    return Round(
+        limit.pairs_a_second(embedder, pairs, options.seconds, cores),
+        limit.seconds_a_pair(embedder, pairs, cores) * 1000,
+        {callers: figures(ours, callers) for callers in CALLERS},
+        figures(plain, BESIDE_PLAIN),
+    )
+
+
+def _figures(done: Load) -> Figures:
+    milliseconds = [answer.seconds * 1000 for answer in done.good]
+    stages = {
+        name: [answer.stages[name] for answer in done.good] for name in (done.good[0].stages if done.good else ())
+    }
+    return Figures(
+        throughput=done.goodput,
+        p50=float(np.percentile(milliseconds, 50)),
+        p99=float(np.percentile(milliseconds, 99)),
+        failed=len(done.answers) - len(done.good),
+        stages={name: float(np.median(values)) for name, values in stages.items()},
+        client_share=done.client_share,
+    )
+
+
+def _overload(service: Running, requests: Sequence[bytes], capacity: float, times: int, seconds: float) -> Overload:
+    done = load(Task(service.address, requests, seconds, rate=times * capacity))
+    refused = [answer.seconds * 1000 for answer in done.answers if answer.status == 503]
+    return Overload(
+        times=times,
+        asked=len(done.answers),
+        good=len(done.good),
+        refused=len(refused),
+        neither=len(done.answers) - len(done.good) - len(refused),
+        goodput_share=done.goodput / capacity,
+        good_p99=float(np.percentile([answer.seconds * 1000 for answer in done.good], 99)),
+        refused_p99=float(np.percentile(refused, 99)) if refused else 0.0,
+        client_share=done.client_share,
     )
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    files = [_jpeg(path, options.side) for path in _spread(options.data, options.pictures)]
+    files = [jpeg(path, options.side) for path in spread(options.data, options.pictures)]
     for data in files[:5]:
         _stages(embedder, data)
     seconds = np.array([found for data in terminal.progress("picture")(files) if (found := _stages(embedder, data))])
@@ -43,12 +43,14 @@ def main() -> None:
     )
 
 
-def _spread(folder: Path, count: int) -> list[Path]:
+def spread(folder: Path, count: int) -> list[Path]:
+    """About so many of the pictures, from all over the folder."""
     paths = sorted(path for path in folder.glob("*/*") if path.is_file())
     return paths[:: max(1, len(paths) // count)][:count]
 
 
-def _jpeg(path: Path, side: int) -> bytes:
+def jpeg(path: Path, side: int) -> bytes:
+    """The middle of the picture as a JPEG of (side, side) pixels."""
     buffer = io.BytesIO()
     ImageOps.fit(Image.fromarray(decode(path.read_bytes())), (side, side)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()

@@ -1,0 +1,100 @@
+"""Robustness campaigns: many seeded cases of damage or trouble, none of which the service may come to harm by.
+
+A campaign can be cut in shards, and stopped and started again: what was done is in its state file.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import campaign_faults as faults
+import campaign_requests as requests
+import campaign_schema as schema
+import msgspec
+import numpy as np
+import terminal
+from campaign_pictures import decode_in_process
+from campaigns import Campaign, Outcome
+
+CAMPAIGNS: Mapping[str, Campaign] = {
+    "decode": decode_in_process,
+    "http": requests.damaged_pictures,
+    "sockets": requests.malformed_requests,
+    "swaps": requests.swapped_answers,
+    "soak": requests.soak,
+    "schema": schema.schemathesis,
+    "kills": faults.decoder_kills,
+    "terms": faults.terminations,
+}
+
+
+class State(msgspec.Struct):
+    """How far a shard has come. `samples`: cases done and megabytes of the service then, in one life of the service."""
+
+    campaign: str
+    seed: int
+    shard: str
+    done: int = 0
+    seconds: float = 0.0
+    counts: dict[str, int] = {}
+    faults: list[str] = []
+    samples: list[tuple[int, float]] = []
+
+    def add(self, outcome: Outcome, cases: int, seconds: float) -> None:
+        self.done += cases
+        self.seconds += seconds
+        for name, count in outcome.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        self.faults += outcome.faults
+        if outcome.megabytes:
+            self.samples.append((self.done, outcome.megabytes))
+
+
+def main(arguments: Sequence[str] | None = None, campaigns: Mapping[str, Campaign] = CAMPAIGNS) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("campaign", choices=campaigns)
+    parser.add_argument("--cases", type=int, required=True, help="of all shards together")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shard", default="0/1", help="this one's number, from 0, and how many there are")
+    parser.add_argument("--bundle", default="tutorial", help="what the service serves: the smaller, the more cases")
+    parser.add_argument("--chunk", type=int, default=200, help="cases between two notes of the state")
+    parser.add_argument("--state", type=Path, default=Path("runs/campaigns"), help="folder of the state files")
+    options = parser.parse_args(arguments)
+    path = options.state / f"{options.campaign}-{options.seed}-{options.shard.replace('/', '-of-')}.json"
+    state = State(options.campaign, options.seed, options.shard)
+    if path.exists():
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+        state.samples = []
+    number, shards = (int(part) for part in options.shard.split("/"))
+    cases = range(number, options.cases, shards)
+    with campaigns[options.campaign](options.seed, options.bundle) as run:
+        for start in terminal.progress("chunk")(range(state.done, len(cases), options.chunk)):
+            chunk = cases[start : start + options.chunk]
+            started = time.perf_counter()
+            state.add(run(chunk), len(chunk), time.perf_counter() - started)
+            with terminal.replacing(path) as scratch:
+                scratch.write_bytes(msgspec.json.encode(state))
+    print(_figures(state))
+    if state.faults:
+        sys.exit(1)
+
+
+def _figures(state: State) -> str:
+    lines = [
+        f"{state.campaign}: {state.done} cases of seed {state.seed}, shard {state.shard}, "
+        f"{state.done / max(state.seconds, 1e-9):.1f} a second, {len(state.faults)} faults",
+        *(f"  {count} {name}" for name, count in sorted(state.counts.items())),
+        *(f"  FAULT {fault}" for fault in state.faults[:20]),
+    ]
+    if len(state.samples) > 2:
+        done, megabytes = zip(*state.samples[len(state.samples) // 10 :], strict=True)  # the first tenth warms up
+        slope = float(np.polyfit(done, megabytes, 1)[0]) * 100_000
+        lines.append(f"  {megabytes[0]:.0f} to {megabytes[-1]:.0f} MiB, {slope:+.2f} MiB in 100,000 cases")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()
