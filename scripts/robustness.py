@@ -1,0 +1,79 @@
+"""How decisions about one person hold when one of the two pictures gets worse: robustness.md, .json and .png.
+
+One pair of pictures a person, of people that the bundle neither trained on nor chose thresholds on.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import terminal
+from matplotlib.figure import Figure
+
+from model import bundle
+from model.decision import Policy
+from model.embedder import Embedder
+from model.people import fingerprints_in, people_in
+from model.report_sections import table
+from model.robustness import KINDS, Point, measure
+from model.scoring import unseen_by
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    parser.add_argument("--people", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    options = parser.parse_args()
+    embedder = Embedder(bundle.load(bundle.find(options.bundle)))
+    point = Policy(embedder.manifest).operating_point()
+    files = people_in(options.data)
+    names = [n for n in unseen_by([embedder.manifest], fingerprints_in(options.data)) if len(files[n]) > 1]
+    rng = np.random.default_rng(options.seed)
+    pairs = [(files[name][0], files[name][1]) for name in rng.permutation(names)[: options.people]]
+    found = measure(embedder, pairs, point.threshold, terminal.progress("severity"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    title = f"Bundle {embedder.manifest.name} on {found[0].pairs} people of {options.data.name}, FMR {point.fmr:g}"
+    (options.out / "robustness.md").write_text(report(title, found), encoding="utf-8")
+    figures = msgspec.json.format(msgspec.json.encode([asdict(each) for each in found]), indent=1)
+    (options.out / "robustness.json").write_bytes(figures + b"\n")
+    plot(title, found).savefig(options.out / "robustness.png")
+    print(report(title, found))
+
+
+def report(title: str, found: tuple[Point, ...]) -> str:
+    rows = [
+        [
+            f"{each.kind}, {KINDS[each.kind].unit}", f"{each.severity:g}", f"{each.without_face}", f"{each.rejected}",
+            f"{100 * each.generalised_fnmr:.1f} % ({100 * each.ci95[0]:.1f} to {100 * each.ci95[1]:.1f})",
+        ]
+        for each in found
+    ]  # fmt: skip
+    head = ["damage to one of two pictures", "severity", "no face", "told apart", "not recognised, of all (95 %)"]
+    return f"# Robustness\n\n{title}.\n\n{table(head, rows)}\n\n![Robustness](robustness.png)\n"
+
+
+def plot(title: str, found: tuple[Point, ...]) -> Figure:
+    figure = Figure(figsize=(9, 6.5), dpi=110, layout="constrained")
+    figure.suptitle(title)
+    for axes, (name, kind) in zip(figure.subplots(2, 4).flat, KINDS.items(), strict=False):
+        points = [each for each in found if each.kind == name]
+        places = range(len(points))
+        low, high = ([each.ci95[end] for each in points] for end in (0, 1))
+        axes.plot(places, [each.generalised_fnmr for each in points], "o-")
+        axes.fill_between(places, low, high, alpha=0.2)
+        axes.set_xticks(places, [f"{each.severity:g}" for each in points])
+        axes.set(title=name, xlabel=kind.unit, ylim=(0, 1))
+        axes.grid(visible=True, alpha=0.3)
+    figure.axes[0].set_ylabel("not recognised")
+    figure.axes[-1].set_axis_off()
+    return figure
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()

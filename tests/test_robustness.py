@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import coverage
+import makers
+import numpy as np
+import pytest
+import robustness as script
+from PIL import Image
+from portraits import portrait
+
+from model import bundle
+from model.decision import Policy
+from model.embedder import Embedder
+from model.robustness import KINDS, Point, measure
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_starts_with_none_and_gets_worse(name: str) -> None:
+    kind, picture = KINDS[name], Image.fromarray(portrait(1))
+    away = [
+        float(np.abs(np.asarray(kind.damage(picture, severity), np.float64) - np.asarray(picture)).mean())
+        for severity in kind.severities
+    ]
+    least = int(np.argmin(away))
+    assert away[least] < 2.5  # grey levels
+    assert away[least:] == sorted(away[least:])
+    assert away[-1] > 3 * max(away[least], 0.5)
+
+
+@pytest.mark.slow
+def test_drawn_people_are_recognised_until_their_picture_is_ruined(tmp_path: Path) -> None:
+    embedder = Embedder(bundle.load(bundle.SHIPPED / "default"), threads=1)
+    for person in range(4):
+        for picture in range(2):
+            (tmp_path / f"{person}-{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
+    pairs = [(tmp_path / f"{person}-0.png", tmp_path / f"{person}-1.png") for person in range(4)]
+    found = measure(embedder, pairs, Policy(embedder.manifest).operating_point().threshold)
+    by_kind = {name: [each for each in found if each.kind == name] for name in KINDS}
+    assert all(points[0].generalised_fnmr == 0 for name, points in by_kind.items() if name != "brightness")
+    assert any(points[-1].generalised_fnmr == 1 for points in by_kind.values())
+    assert {each.pairs for each in found} == {4}
+    text = script.report("Four drawn people", found)
+    assert text.count("\n| ") == 2 + len(found)
+
+
+def test_what_is_not_recognised_counts_pictures_without_a_face() -> None:
+    point = Point("blur", 2, pairs=10, without_face=3, rejected=2)
+    assert point.generalised_fnmr == 0.5
+    assert point.ci95[0] < 0.5 < point.ci95[1]
+
+
+@pytest.mark.parametrize("situation", coverage.SITUATIONS)
+def test_intervals_hold_the_truth_as_often_as_they_say(situation: str) -> None:
+    found = coverage.coverage(situation, people=40, runs=60, seed=1)
+    assert min(found.fmr_held, found.fnmr_held) >= 0.85
