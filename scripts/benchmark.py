@@ -12,9 +12,9 @@ import benchmark_limit as limit
 import benchmark_report as report
 import numpy as np
 import terminal
+from benchmark_figures import Figures, Machine, Overload, Results, Round
 from benchmark_load import Load, Task, load
 from benchmark_path import jpeg, spread
-from benchmark_report import Figures, Overload, Results, Round
 from light_client import upload
 from service_process import PLAIN, Running, serving
 
@@ -26,6 +26,7 @@ from model.images import decode
 CALLERS = (1, 2, 8, 16, 32)
 BESIDE_PLAIN = 16
 OVERLOADS = (2, 5, 10)
+_NOTHING = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
         ours, plain = stack.enter_context(serving()), stack.enter_context(serving(PLAIN))
         for warm in (ours, plain):
             load(Task(warm.address, requests, 2, callers=4))
+        client_limit = load(Task(ours.address, [_NOTHING], 3, callers=max(CALLERS))).goodput
         before = ours.megabytes()
         progress = terminal.progress("round")
         rounds = [_round(ours, plain, embedder, pairs, requests, options) for _ in progress(range(options.rounds))]
@@ -47,7 +49,7 @@ def main() -> None:
         overloads = [_overload(ours, requests, capacity, times, options.overload_seconds) for times in OVERLOADS]
         after = ours.megabytes()
     results = Results(
-        machine=report.Machine.here(),
+        machine=Machine.here(),
         side=options.side,
         seconds=options.seconds,
         rounds=rounds,
@@ -55,6 +57,7 @@ def main() -> None:
         startup=ours.startup,
         megabytes=(before, after),
         large_jpeg=limit.large_jpeg_seconds(pictures[0]),
+        client_limit=client_limit,
     )
     report.save(results, options.out)
     print(report.table(results))
@@ -89,7 +92,7 @@ def _round(
     requests: Sequence[bytes],
     options: argparse.Namespace,
 ) -> Round:
-    cores = report.Machine.here().cores
+    cores = Machine.here().cores
 
     def figures(service: Running, callers: int) -> Figures:
         return _figures(load(Task(service.address, requests, options.seconds, callers=callers)))

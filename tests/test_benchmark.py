@@ -8,6 +8,7 @@ from pathlib import Path
 
 import benchmark_report as report
 import pytest
+from benchmark_figures import Figures, Machine, Overload, Results, Round
 from benchmark_load import Task, load
 from light_client import upload
 
@@ -79,19 +80,17 @@ def test_an_open_loop_does_not_wait_for_answers(told: Told) -> None:
     assert told.most > 10
 
 
-def results() -> report.Results:
-    def figures(throughput: float, p50: float = 100, p99: float = 200) -> report.Figures:
-        return report.Figures(throughput, p50, p99, 0, {}, 0.1)
+def results() -> Results:
+    def figures(throughput: float, p50: float = 100, p99: float = 200) -> Figures:
+        return Figures(throughput, p50, p99, 0, {"decode": 2.0}, 0.1)
 
-    def measured(speed: float) -> report.Round:
+    def measured(speed: float) -> Round:
         callers = {1: figures(5 * speed, 83 / speed), 16: figures(18 * speed), 32: figures(17 * speed)}
-        return report.Round({"a": 10 * speed, "b": 20 * speed}, 80 / speed, callers, figures(6 * speed, p99=400))
+        return Round({"a": 10 * speed, "b": 20 * speed}, 80 / speed, callers, figures(6 * speed, p99=400))
 
-    overloads = [report.Overload(times, 1000, 100, 899, 1, 0.95, 900, 12.4, 0.2) for times in (2, 10)]
-    machine = report.Machine("a processor", 2, "3.11", "2.13")
-    return report.Results(
-        machine, 500, 8, [measured(1), measured(2), measured(0.5)], overloads, 2.4, (300, 310), (1, 6)
-    )
+    overloads = [Overload(times, 1000, 100, 899, 1, 0.95, 900, 12.4, 0.2) for times in (2, 10)]
+    machine = Machine("a processor", 2, "3.11", "2.13")
+    return Results(machine, 500, 8, [measured(1), measured(2), measured(0.5)], overloads, 2.4, (300, 310), (1, 6), 900)
 
 
 def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) -> None:
@@ -100,5 +99,6 @@ def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) 
         "0.90 (0.90 to 0.90)", "3.00 (1.50 to 6.00) ms", "3.00 (3.00 to 3.00)", "0.50 (0.50 to 0.50)", "6.0", "0.95",
         "12 ms", "2", "2.4 s",
     ]  # fmt: skip
+    assert report.callers_table(results()).splitlines()[-2] == "| 16 | 18.0 | 100.0 | 200.0 | 2.0 |"
     report.save(results(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "benchmark.svg"}
