@@ -59,6 +59,7 @@ _DECODER_ERRORS = (
     LookupError,
     ArithmeticError,
     AttributeError,
+    AssertionError,
     EOFError,
     MemoryError,
     NotImplementedError,

@@ -182,3 +182,11 @@ def test_a_decoder_limit_of_the_library_is_no_other_error() -> None:
     text.write(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
     with pytest.raises(CorruptImage):
         decode(text.getvalue())
+
+
+def test_a_palette_picture_without_a_palette_is_corrupt() -> None:
+    data = makers.encoded(Image.fromarray(makers.face(1)).convert("P"), transparency=0)
+    start = data.index(b"PLTE") - 4
+    (length,) = struct.unpack_from(">I", data, start)
+    with pytest.raises(CorruptImage):
+        decode(data[:start] + data[start + 12 + length :])
