@@ -185,7 +185,7 @@ def test_a_decoder_limit_of_the_library_is_no_other_error() -> None:
 
 
 def test_a_palette_picture_without_a_palette_is_corrupt() -> None:
-    data = makers.encoded(Image.fromarray(makers.face(1)).convert("P"), transparency=0)
+    data = makers.encoded(Image.fromarray(makers.face(1)).convert("P"))
     start = data.index(b"PLTE") - 4
     (length,) = struct.unpack_from(">I", data, start)
     with pytest.raises(CorruptImage):
