@@ -1,6 +1,5 @@
 """The one table of errors (type -> status and stable code) and the one problem+json envelope (RFC 9457)."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,16 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import batching, jobs, uploads
+from app import admission, batching, exchange, jobs, keys, uploads
 from app.schemas import Problem
 from app.verifier import RefusedImageError
 from model import decision, embedder, faces, images
-
-_log = logging.getLogger("uvicorn.error")
-
-
-class BodyTooLargeError(Exception):
-    """The request's body is over the limit."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,14 @@ class ErrorKind:
 ERRORS: Mapping[type[Exception], ErrorKind] = {
     ClientDisconnect: ErrorKind(400, "multipart_invalid", "The body broke off."),
     uploads.MultipartInvalidError: ErrorKind(400, "multipart_invalid", "The body is not valid multipart/form-data."),
-    BodyTooLargeError: ErrorKind(413, "body_too_large", "The request body is larger than this service takes."),
+    exchange.HeadError: ErrorKind(
+        400, "head_invalid", "The request's head is not valid HTTP/1.1, or larger than this service takes."
+    ),
+    keys.UnauthorizedError: ErrorKind(
+        401, "unauthorized", "Exactly one known API key is needed; without keys, only the service's machine is served."
+    ),
+    exchange.RequestTimeoutError: ErrorKind(408, "request_timeout", "The request did not come in time."),
+    exchange.BodyTooLargeError: ErrorKind(413, "body_too_large", "The request body is larger than this service takes."),
     uploads.FileTooLargeError: ErrorKind(413, "file_too_large", "The file is larger than this service takes."),
     uploads.NotMultipartError: ErrorKind(415, "unsupported_media_type", "Send the request as multipart/form-data."),
     images.UnsupportedFormat: ErrorKind(
@@ -55,6 +55,9 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     decision.LevelNotSupported: ErrorKind(
         422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
     ),
+    admission.RateLimitedError: ErrorKind(429, "rate_limited", "Your quota is used up for now; nothing was done."),
+    admission.OverloadedError: ErrorKind(503, "overloaded", "Too many requests are in flight; nothing was done.", 1),
+    admission.DrainingError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
     jobs.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
     jobs.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
     batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
@@ -66,6 +69,9 @@ HTTP_ERRORS: Mapping[int, ErrorKind] = {
     404: ErrorKind(404, "not_found", "There is nothing at this path."),
     405: ErrorKind(405, "method_not_allowed", "The path does not take this method; Allow lists those it takes."),
 }
+
+_CLOSING = {"request_timeout", "body_too_large", "file_too_large", "draining"}
+"""After these the connection is closed: what is still on its way is not read."""
 
 
 def kind_of(error: Exception) -> ErrorKind:
@@ -95,23 +101,20 @@ def problem_response(error: Exception, request_id: str) -> Response:
     headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
     if kind.retry_after:
         headers["Retry-After"] = str(kind.retry_after)
-    if kind.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        headers["Connection"] = "close"  # the rest of the body is not read
-    if isinstance(error, HTTPException):
-        headers |= error.headers or {}
+    if kind.code in _CLOSING:
+        headers["Connection"] = "close"
+    headers |= getattr(error, "headers", None) or {}
     return Response(
         problem.model_dump_json(exclude_none=True), kind.status, headers, media_type="application/problem+json"
     )
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    request_id: str = request.state.request_id
-    if kind_of(error) is ERRORS[Exception]:
-        _log.error("request %s failed; its traceback follows", request_id)
-    return problem_response(error, request_id)
+    request.state.code = kind_of(error).code
+    return problem_response(error, request.state.request_id)
 
 
 def install(service: FastAPI) -> None:
-    """Answers every error of the service, expected or not, by the table."""
-    for error in (*ERRORS, RefusedImageError, HTTPException):
+    """Answers every error that the routes may raise by the table; what nobody foresaw is left to the gate."""
+    for error in (*ERRORS.keys() - {Exception}, RefusedImageError, HTTPException):
         service.add_exception_handler(error, answer)

@@ -1,62 +1,96 @@
-"""One outermost ASGI layer, before any body byte is parsed: request id and body limit."""
+"""The outermost layer, before any body byte: who may come in, with how much and for how long; what nobody foresaw."""
 
-import re
-import uuid
+from collections.abc import Set
+from contextlib import nullcontext
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import BodyTooLargeError, problem_response
+from app import logs
+from app.admission import Admission, Quota
+from app.errors import kind_of, problem_response
+from app.exchange import LEFT, Exchange
+from app.keys import Keys
+from app.metrics import Metrics
+from app.settings import Settings
 
-REQUEST_ID = "X-Request-ID"
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+OPEN = {"/", "/livez", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+"""What needs no key: probes, the page and the documentation. Any other path does, also one that is not there."""
+_OPEN_FOLDERS = ("/page/", "/static-offline-docs/")
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(_OPEN_FOLDERS)
 
 
 class Gate:
-    """Gives each request an id, kept in `scope["state"]`, and refuses bodies over the limit, announced or not."""
+    """Lets a request in or refuses it, and counts and logs it when it has ended. What is posted is work: bounded."""
 
-    def __init__(self, inner: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        inner: ASGIApp,
+        *,
+        settings: Settings,
+        keys: Keys,
+        admission: Admission,
+        metrics: Metrics,
+        routes: Set[str],
+    ) -> None:
         self._inner = inner
-        self._max_body_bytes = max_body_bytes
+        self._settings = settings
+        self._keys = keys
+        self._admission = admission
+        self._quota = Quota(settings.requests_per_minute) if settings.requests_per_minute else None
+        self._metrics = metrics
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = _request_id(headers)
-        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = Exchange(scope, receive, send, self._settings)
+        try:
+            await self._let_in(exchange)
+        except Exception as error:
+            await self._refuse(exchange, error)
+        finally:
+            self._record(exchange)
 
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
-            await send(message)
+    async def _let_in(self, exchange: Exchange) -> None:
+        work = exchange.scope["method"] == "POST"
+        if not is_open(exchange.path):
+            exchange.state["caller"] = self._keys.caller(exchange.headers, exchange.host)
+        exchange.check_sizes()
+        if exchange.path == "/readyz":
+            self._admission.check()
+        with self._admission.admit(exchange.announced) if work else nullcontext():
+            if work and self._quota:
+                self._quota.take(exchange.state.get("caller", ""))
+            await exchange.run(self._inner)
 
-        if _announced(headers) > self._max_body_bytes:
-            refusal = problem_response(BodyTooLargeError(), request_id)
-            await refusal(scope, receive, send_with_id)
-            return
-        await self._inner(scope, self._limited(receive), send_with_id)
+    async def _refuse(self, exchange: Exchange, error: Exception) -> None:
+        kind = kind_of(error)
+        if kind.status == 500:
+            logs.fault(exchange.request_id, error)
+        if exchange.answered:
+            raise error  # too late for an answer: the server breaks the connection off
+        exchange.state["code"] = kind.code
+        await problem_response(error, exchange.request_id)(exchange.scope, exchange.receive, exchange.send)
 
-    def _limited(self, receive: Receive) -> Receive:
-        received = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                raise BodyTooLargeError
-            return message
-
-        return receive_within_limit
-
-
-def _request_id(headers: Headers) -> str:
-    given = headers.get(REQUEST_ID, "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _announced(headers: Headers) -> int:
-    length = headers.get("content-length", "")
-    return int(length) if length.isdecimal() and len(length) < 20 else 0
+    def _record(self, exchange: Exchange) -> None:
+        route = exchange.path if exchange.path in self._routes else "other"
+        code = None if exchange.status == LEFT else exchange.state.get("code")
+        self._metrics.request(route, exchange.status, exchange.seconds, code)
+        timings = exchange.state.get("timings")
+        logs.request(
+            {
+                "request_id": exchange.request_id,
+                "caller": exchange.state.get("caller"),
+                "route": route,
+                "status": exchange.status,
+                "code": code,
+                "ms": round(1000 * exchange.seconds, 2),
+                "stages_ms": {stage: round(1000 * s, 2) for stage, s in vars(timings).items()} if timings else {},
+                "bytes_in": exchange.received,
+                "bytes_out": exchange.sent,
+            }
+        )

@@ -2,18 +2,20 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib.metadata import version
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors, openapi
+from app import errors, logs, openapi, operations, server
+from app.admission import Admission
 from app.batching import Batcher
 from app.decoding import decoder
 from app.finding import Finding
-from app.gate import Gate
+from app.gate import OPEN, Gate, is_open
+from app.keys import Keys, KeysError, read_keys
+from app.metrics import Metrics
 from app.routes import router
 from app.settings import Settings, SettingsError, read_settings
 from app.verifier import Verifier
@@ -27,8 +29,6 @@ DESCRIPTION = """Do two photos show the same person? Every answer says at which 
 
 **No liveness detection**: a photo of a photo matches. Nothing is stored. Embeddings are biometric data.
 """
-_DRAIN_SECONDS = 25
-_MAX_HEADER_BYTES = 16 * 1024
 
 
 def open_engine(settings: Settings) -> Embedder:
@@ -40,11 +40,17 @@ def open_engine(settings: Settings) -> Embedder:
 
 
 def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] = open_engine) -> FastAPI:
-    """The service, ready to run. Raises BundleError or SelfTestError where the bundle cannot be served."""
+    """The service, ready to run. Raises KeysError; BundleError or SelfTestError where the bundle cannot be served."""
+    keys = Keys(read_keys(settings.api_keys_file) if settings.api_keys_file else {}, settings.allow_keyless)
     engine = open_engine(settings)
-    batcher: Batcher[Crop, Embedding] = Batcher(
-        lambda crops: list(engine.embed(crops)), settings.max_batch, settings.max_waiting
-    )
+
+    def embed(crops: list[Crop]) -> list[Embedding]:
+        metrics.batch(len(crops))
+        return list(engine.embed(crops))
+
+    batcher: Batcher[Crop, Embedding] = Batcher(embed, settings.max_batch, settings.max_waiting)
+    admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
+    metrics = Metrics(engine.manifest, lambda: batcher.waiting, lambda: admission.in_flight)
     policy = Policy(engine.manifest, settings.fmr)
     finding = Finding(engine.faces, settings.cores)
 
@@ -54,42 +60,57 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
             async with batcher:
                 yield
 
-    service = FastAPIOffline(
-        redoc_url=None, title="Facepair", version=version("facepair"), description=DESCRIPTION, lifespan=lifespan
-    )
+    service = _web(lifespan)
+    verifier = Verifier(engine.manifest, policy, decoder(settings.image_limits), finding.find, batcher)
     service.state.settings = settings
-    service.state.verifier = Verifier(engine.manifest, policy, decoder(settings.image_limits), finding.find, batcher)
+    service.state.admission = admission
+    service.state.metrics = metrics
+    service.state.verifier = verifier
+    service.state.readiness = operations.Readiness(verifier.check)
+    routes = OPEN | service.openapi()["paths"].keys()
+    service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, metrics=metrics, routes=routes)
+    return service
+
+
+def _web(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Routes, errors and documentation; nothing behind them yet."""
+    service = FastAPIOffline(
+        redoc_url=None,
+        title="Facepair",
+        version=version("facepair"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
     service.include_router(router)
-    service.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
+    service.include_router(operations.router)
     errors.install(service)
-    openapi.add_problem(service)
+    openapi.complete(service, keyed=lambda path: not is_open(path))
     return service
 
 
 def build() -> FastAPI:
     """For `uvicorn --factory app.main:build`."""
-    with _one_line_errors():
-        return create_app(read_settings())
+    return _start()[1]
 
 
 def serve() -> None:
     """For the command `facepair`: serves on the address of the settings until told to stop."""
+    settings, service = _start()
+    server.run(service, settings, service.state.admission)
+
+
+def _start() -> tuple[Settings, FastAPI]:
     with _one_line_errors():
         settings = read_settings()
         service = create_app(settings)
-    uvicorn.run(
-        service,
-        host=settings.host,
-        port=settings.port,
-        server_header=False,
-        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
+    logs.install(settings.log_level)
+    return settings, service
 
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (SettingsError, BundleError, SelfTestError) as error:
+    except (SettingsError, KeysError, BundleError, SelfTestError) as error:
         sys.exit(f"facepair: {error}")

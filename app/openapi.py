@@ -1,5 +1,6 @@
 """What FastAPI cannot see by itself: bodies read by hand and the error answers, for the OpenAPI document."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,11 @@ _FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP o
 _FMR = {
     "type": "number",
     "description": "False match rate to decide at; one of those in GET /model; the default is there too",
+}
+
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Where the service has keys: one of them"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, in another header"},
 }
 
 
@@ -30,9 +36,14 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {status: _answer(kinds) for status, kinds in statuses.items()}
 
 
-def add_problem(service: FastAPI) -> None:
-    """Puts the shape of errors into the document, where the answers above refer to it."""
-    service.openapi()["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+def complete(service: FastAPI, keyed: Callable[[str], bool]) -> None:
+    """Puts the shape of errors into the document, where the answers above refer to it, and which paths need a key."""
+    document = service.openapi()
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    document["components"]["securitySchemes"] = _KEYS
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if keyed(path) else ():
+            operation["security"] = [{name: []} for name in _KEYS]
 
 
 def _answer(kinds: list[ErrorKind]) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """HTTP only: reads the uploads, calls the verifier, shapes the answer."""
 
-import math
+from collections.abc import Sequence
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app import model_schemas, schemas, uploads
 from app.description import description, identity
+from app.metrics import Metrics
 from app.openapi import multipart, problems
 from app.settings import Settings
 from app.verifier import Timings, Verifier
+from model.faces import Face
 
 router = APIRouter()
 
@@ -22,26 +24,31 @@ def settings_of(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 
+def metrics_of(request: Request) -> Metrics:
+    return cast("Metrics", request.app.state.metrics)
+
+
 def deadline_of(request: Request) -> float:
-    """By `time.monotonic`; infinite where the gate has set none."""
-    return cast("float", getattr(request.state, "deadline", math.inf))
+    """By `time.monotonic`; set by the gate when the body is there."""
+    return cast("float", request.state.deadline)
 
 
 TheVerifier = Annotated[Verifier, Depends(verifier_of)]
 TheSettings = Annotated[Settings, Depends(settings_of)]
 
 
-UPLOAD = ("multipart_invalid", "body_too_large", "file_too_large", "unsupported_media_type")
+UPLOAD = ("multipart_invalid", "request_timeout", "body_too_large", "file_too_large", "unsupported_media_type")
 IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
 IMAGE_TOO = ("image_too_many_pixels", "image_animated", "no_face")
-BUSY = ("overloaded", "deadline_exceeded", "draining", "not_ready")
+CALLER = ("head_invalid", "unauthorized")
+BUSY = ("rate_limited", "overloaded", "deadline_exceeded", "draining", "not_ready")
 
 
 @router.post(
     "/verify",
     operation_id="verify",
     summary="Do two photos show the same person?",
-    responses=problems(*UPLOAD, *IMAGE, *IMAGE_TOO, "level_not_supported", *BUSY),
+    responses=problems(*CALLER, *UPLOAD, *IMAGE, *IMAGE_TOO, "level_not_supported", *BUSY),
     openapi_extra=multipart(["image1", "image2"], fmr=True),
 )
 async def verify(
@@ -55,7 +62,8 @@ async def verify(
     form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
     verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
-    _mark(response, verified.timings)
+    _mark(request, response, verified.timings, list(verified.faces.values()))
+    metrics_of(request).decision(verified.decision)
     point = verified.decision.operating_point
     return schemas.Verification(
         same=verified.decision.same,
@@ -74,7 +82,7 @@ async def verify(
     "/embed",
     operation_id="embed",
     summary="The embedding of the face in a photo",
-    responses=problems(*UPLOAD, *IMAGE, *IMAGE_TOO, *BUSY),
+    responses=problems(*CALLER, *UPLOAD, *IMAGE, *IMAGE_TOO, *BUSY),
     openapi_extra=multipart(["image"]),
 )
 async def embed(
@@ -83,7 +91,7 @@ async def embed(
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
     embedded = await verifier.embed(form.files["image"], deadline_of(request))
-    _mark(response, embedded.timings)
+    _mark(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),
         dimension=len(embedded.embedding),
@@ -95,28 +103,14 @@ async def embed(
     )
 
 
-@router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems())
+@router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems(*CALLER))
 async def describe(verifier: TheVerifier, settings: TheSettings) -> model_schemas.Model:
     return description(verifier.manifest, verifier.policy, settings)
 
 
-@router.get("/livez", operation_id="livez", summary="The process answers", responses=problems())
-async def livez() -> schemas.Status:
-    return schemas.Status(status="ok")
-
-
-@router.get(
-    "/readyz",
-    operation_id="readyz",
-    summary="The bundle answers, and gives the recorded distances",
-    responses=problems(*BUSY),
-)
-async def readyz(verifier: TheVerifier) -> schemas.Status:
-    await verifier.check()
-    return schemas.Status(status="ok")
-
-
-def _mark(response: Response, timings: Timings) -> None:
+def _mark(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
+    request.state.timings = timings
+    metrics_of(request).faces(faces, timings)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Server-Timing"] = ", ".join(
         f"{stage};dur={seconds * 1000:.2f}" for stage, seconds in vars(timings).items()

@@ -1,7 +1,8 @@
 """The service's settings: read once from the environment, frozen, refused with one line where wrong."""
 
 import os
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model.images import ImageLimits
 
 PREFIX = "FACEPAIR_"
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class SettingsError(Exception):
@@ -25,6 +27,10 @@ class Settings(BaseSettings):
     fmr: float | None = Field(None, description="Default false match rate; unset: the bundle's own", gt=0, lt=1)
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, description="Port to listen on", ge=1, le=65535)
+    api_keys_file: Path | None = Field(None, description="File of API keys' SHA-256 digests; unset: no keys")
+    allow_keyless: bool = Field(False, description="Without keys, serve other machines too")
+    requests_per_minute: int | None = Field(None, description="Quota of each key; unset: none", ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, at least")
     threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1)
     max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)
     max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
@@ -32,6 +38,14 @@ class Settings(BaseSettings):
     min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
     max_batch: int = Field(8, description="Most faces embedded in one go", ge=4)
     max_waiting: int = Field(128, description="Most faces waiting to be embedded; more get 503", ge=4)
+    max_in_flight: int = Field(64, description="Most requests worked on at a time; more get 503", ge=1)
+    max_in_flight_bytes: int = Field(256 * 2**20, description="Most bytes of their bodies together", ge=1)
+    max_connections: int = Field(1024, description="Most connections; then the longest idle is closed", ge=1)
+    max_header_bytes: int = Field(16 * 2**10, description="Largest head of a request, in bytes", ge=1024)
+    header_timeout: Seconds = Field(5, description="Seconds for a connection to bring its next head")
+    body_timeout: Seconds = Field(20, description="Seconds for the body to come")
+    request_timeout: Seconds = Field(10, description="Seconds for the answer, once the body is there")
+    drain_timeout: Seconds = Field(25, description="Seconds to end in, when told to stop", ge=3)
 
     @property
     def cores(self) -> int:

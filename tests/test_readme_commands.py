@@ -13,8 +13,10 @@ from pathlib import Path
 import makers
 import pytest
 from portraits import portrait
+from starlette.datastructures import Headers
 from test_main import running
 
+from app.keys import Keys, read_keys
 from model import bundle
 from model.manifest import contract_id
 
@@ -104,3 +106,12 @@ def test_one_command_each_serves_and_tests(target: str) -> None:
     plan = run(f"make --dry-run --always-make {target} VENV=fresh", ROOT)
     assert "-m venv fresh" in plan
     assert "--constraint constraints.txt" in plan
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_key_is_made_and_known(tmp_path: Path) -> None:
+    made = [line for line in COMMANDS if "key.txt" in line]
+    subprocess.run(["bash", "-ec", "\n".join(made)], cwd=tmp_path, check=True)
+    keys = Keys(read_keys(tmp_path / "keys"))
+    shown = (tmp_path / "key.txt").read_bytes().strip()
+    assert keys.caller(Headers(raw=[(b"x-api-key", shown)]), None) == "anna"

@@ -1,0 +1,96 @@
+"""Who is calling: API keys, known by their digests only; knows no route and no quota."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+from starlette.datastructures import Headers
+
+KEYLESS = "keyless"
+"""The caller's name where no keys are set."""
+_MAX_KEY_BYTES = 512
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})(?:\s+(?P<name>[\w.@-]{1,64}))?")
+
+
+class KeysError(Exception):
+    """The file of keys cannot be used; the message is one line."""
+
+
+class UnauthorizedError(Exception):
+    """The caller has shown no key, not exactly one, or one that is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized")
+        self.headers = {"WWW-Authenticate": "Bearer"}
+
+
+class Keys:
+    """Keys by their owners' names. Without any, only this machine is served, unless `allow_keyless`."""
+
+    def __init__(self, digests: Mapping[str, bytes], allow_keyless: bool = False) -> None:
+        self._digests = dict(digests)
+        self._allow_keyless = allow_keyless
+
+    def caller(self, headers: Headers, host: str | None) -> str:
+        """The name of who calls from `host`. Raises UnauthorizedError."""
+        if self._digests:
+            return self._owner(hashlib.sha256(_shown(headers)).digest())
+        if self._allow_keyless or _is_this_machine(host):
+            return KEYLESS
+        raise UnauthorizedError
+
+    def _owner(self, digest: bytes) -> str:
+        # Every digest is compared, so that time tells nothing about which one is near.
+        owners = [name for name, known in self._digests.items() if hmac.compare_digest(digest, known)]
+        if not owners:
+            raise UnauthorizedError
+        return owners[0]
+
+
+def read_keys(path: Path) -> dict[str, bytes]:
+    """The digests in a file, by name: a line is a key's SHA-256 in hex, then a name or nothing. Raises KeysError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysError(f"{path}: the file of API keys cannot be read") from error
+    digests: dict[str, bytes] = {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise KeysError(f"{path}, line {number}: not the SHA-256 of a key in hex and a name")
+        name, digest = found["name"] or f"key-{number}", bytes.fromhex(found["digest"])
+        if name in digests or digest in digests.values():
+            raise KeysError(f"{path}, line {number}: a name or a key is there twice")
+        digests[name] = digest
+    if not digests:
+        raise KeysError(f"{path}: there is no key in it")
+    return digests
+
+
+def _shown(headers: Headers) -> bytes:
+    given = [(name, value) for name, value in headers.raw if name in (b"authorization", b"x-api-key")]
+    if len(given) != 1:
+        raise UnauthorizedError
+    [(name, value)] = given
+    if name == b"authorization":
+        scheme, _, value = value.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise UnauthorizedError
+    key = value.strip()
+    if not key or len(key) > _MAX_KEY_BYTES or not key.isascii():
+        raise UnauthorizedError
+    return key
+
+
+def _is_this_machine(host: str | None) -> bool:
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
