@@ -70,7 +70,7 @@ HTTP_ERRORS: Mapping[int, ErrorKind] = {
     405: ErrorKind(405, "method_not_allowed", "The path does not take this method; Allow lists those it takes."),
 }
 
-_CLOSING = {"request_timeout", "body_too_large", "file_too_large", "draining"}
+_CLOSING = {"head_invalid", "request_timeout", "body_too_large", "file_too_large", "draining"}
 """After these the connection is closed: what is still on its way is not read."""
 
 

@@ -97,7 +97,8 @@ def build() -> FastAPI:
 def serve() -> None:
     """For the command `facepair`: serves on the address of the settings until told to stop."""
     settings, service = _start()
-    server.run(service, settings, service.state.admission)
+    with _one_line_errors():
+        server.run(service, settings, service.state.admission)
 
 
 def _start() -> tuple[Settings, FastAPI]:

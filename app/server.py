@@ -1,7 +1,9 @@
 """The HTTP server, uvicorn, with what it lacks: deadlines for every connection, and an end that is announced."""
 
 import asyncio
+import logging
 import signal
+import socket
 import uuid
 from functools import partial
 from types import FrameType
@@ -15,18 +17,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.admission import Admission
 from app.errors import problem_response
 from app.exchange import HeadError, RequestTimeoutError
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
+_log = logging.getLogger("facepair")
 _CLOSE_SECONDS = 1
 """For connections to close once all work is done."""
 
 
 def run(service: ASGIApp, settings: Settings, admission: Admission) -> None:
-    """Serves until told to stop, then finishes what was let in."""
+    """Serves until told to stop, then finishes what was let in. Raises SettingsError where it cannot listen."""
+    listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         service,
-        host=settings.host,
-        port=settings.port,
         http=cast("type[asyncio.Protocol]", partial(Connection, settings)),
         ws="none",
         log_config=None,
@@ -35,7 +37,15 @@ def run(service: ASGIApp, settings: Settings, admission: Admission) -> None:
         h11_max_incomplete_event_size=settings.max_header_bytes,
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
-    Server(config, admission, settings.drain_timeout).run()
+    _log.info("listening on http://%s:%d", settings.host, settings.port)
+    Server(config, admission, settings.drain_timeout).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
 
 
 class Server(uvicorn.Server):

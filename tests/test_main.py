@@ -1,7 +1,9 @@
 """What only a process or a socket shows: the start, its refusals, and bodies that are never read."""
 
+import hashlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -9,12 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import makers
+import msgspec
 import pytest
 
+from app.main import build
 from model import bundle
 
 COMMANDS = {
@@ -31,11 +36,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: str, folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def running(command: str, folder: Path, **settings: object) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """A service in a process of its own, ready; gives its address."""
+    given = {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
     port = free_port()
     arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
     environment = os.environ | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port), "FACEPAIR_THREADS": "1"}
+    environment |= given
     process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         address = f"http://127.0.0.1:{port}"
@@ -116,6 +123,58 @@ def test_a_bad_start_ends_with_one_clear_line(
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.startswith("facepair: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def pickled(tmp_path: Path) -> dict[str, str]:
+    folder = makers.save_bundle(tmp_path / "b")
+    weights = pickle.dumps({"a": 1})
+    (folder / bundle.WEIGHTS).write_bytes(weights)
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+    return {"FACEPAIR_BUNDLE": str(folder)}
+
+
+def not_finite(tmp_path: Path) -> dict[str, str]:
+    made = makers.make_bundle("b")
+    next(iter(made.weights.values())).view(-1)[0] = float("nan")
+    bundle.save(tmp_path / "b", made)
+    return {"FACEPAIR_BUNDLE": str(tmp_path / "b")}
+
+
+def uncalibrated(tmp_path: Path) -> dict[str, str]:
+    made = makers.make_bundle("b")
+    bundle.save(tmp_path / "b", replace(made, manifest=msgspec.structs.replace(made.manifest, calibration=None)))
+    return {"FACEPAIR_BUNDLE": str(tmp_path / "b")}
+
+
+def no_keys(tmp_path: Path) -> dict[str, str]:
+    return {"FACEPAIR_API_KEYS_FILE": str(tmp_path / "none")}
+
+
+def no_time(_: Path) -> dict[str, str]:
+    return {"FACEPAIR_REQUEST_TIMEOUT": "inf"}
+
+
+@pytest.mark.parametrize("fault", [pickled, not_finite, uncalibrated, no_keys, no_time])
+def test_other_bad_starts_end_so_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path], dict[str, str]]
+) -> None:
+    for name, value in fault(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"^facepair: [^\n]+$"):
+        build()
+
+
+def test_an_address_that_is_taken_ends_with_one_line(bundle_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = {"FACEPAIR_PORT": str(taken.getsockname()[1]), "FACEPAIR_BUNDLE": str(bundle_folder)}
+        ended = subprocess.run(
+            COMMANDS["facepair"], env=os.environ | given, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("facepair: cannot listen on 127.0.0.1, port ")
     assert ended.stderr.count("\n") == 1
 
 
