@@ -50,6 +50,7 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     images.CorruptImage: ErrorKind(422, "image_corrupt", "The picture is damaged and cannot be decoded."),
     images.ImageTooSmall: ErrorKind(422, "image_too_small", "A side of the picture is shorter than the limit."),
     images.TooManyPixels: ErrorKind(422, "image_too_many_pixels", "The picture has more pixels than the limit."),
+    images.TooExpensive: ErrorKind(422, "image_too_expensive", "The picture has more scans than the limit."),
     images.AnimatedImage: ErrorKind(422, "image_animated", "The picture has more than one frame."),
     faces.NoFaceFound: ErrorKind(422, "no_face", "No face was found in the picture."),
     decision.LevelNotSupported: ErrorKind(

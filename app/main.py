@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from app import errors, logs, openapi, operations, server
 from app.admission import Admission
 from app.batching import Batcher
-from app.decoding import decoder
+from app.decoding import Decoders
 from app.finding import Finding
 from app.gate import OPEN, Gate, is_open
 from app.keys import Keys, KeysError, read_keys
@@ -52,16 +52,17 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
     metrics = Metrics(engine.manifest, lambda: batcher.waiting, lambda: admission.in_flight)
     policy = Policy(engine.manifest, settings.fmr)
+    decoders = Decoders(settings.image_limits, settings.decoders)
     finding = Finding(engine.faces, settings.cores)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with finding:
+        with decoders, finding:
             async with batcher:
                 yield
 
     service = _web(lifespan)
-    verifier = Verifier(engine.manifest, policy, decoder(settings.image_limits), finding.find, batcher)
+    verifier = Verifier(engine.manifest, policy, decoders.decode, finding.find, batcher)
     service.state.settings = settings
     service.state.admission = admission
     service.state.metrics = metrics

@@ -39,7 +39,7 @@ TheSettings = Annotated[Settings, Depends(settings_of)]
 
 UPLOAD = ("multipart_invalid", "request_timeout", "body_too_large", "file_too_large", "unsupported_media_type")
 IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
-IMAGE_TOO = ("image_too_many_pixels", "image_animated", "no_face")
+IMAGE_TOO = ("image_too_many_pixels", "image_too_expensive", "image_animated", "no_face")
 CALLER = ("head_invalid", "unauthorized")
 BUSY = ("rate_limited", "overloaded", "deadline_exceeded", "draining", "not_ready")
 

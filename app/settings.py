@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
     max_pixels: int = Field(25_000_000, description="Most pixels (width x height) in a picture", ge=1)
     min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
+    max_scans: int = Field(100, description="Most scans of a JPEG", ge=1)
+    decoders: int = Field(2, description="Child processes that decode pictures", ge=1)
     max_batch: int = Field(8, description="Most faces embedded in one go", ge=4)
     max_waiting: int = Field(128, description="Most faces waiting to be embedded; more get 503", ge=4)
     max_in_flight: int = Field(64, description="Most requests worked on at a time; more get 503", ge=1)
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
 
     @property
     def image_limits(self) -> ImageLimits:
-        return ImageLimits(self.max_pixels, self.min_side)
+        return ImageLimits(self.max_pixels, self.min_side, self.max_scans)
 
 
 def read_settings() -> Settings:

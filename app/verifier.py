@@ -13,8 +13,8 @@ from app.jobs import Batched, QueueFullError
 from model.decision import Decision, Policy
 from model.domain import is_unlike
 from model.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
-from model.faces import Crop, Face, NoFaceFound
-from model.images import InvalidImage, Rgb
+from model.faces import Crop, Face, NoFaceFound, enlarged
+from model.images import InvalidImage, Rgb, WorkingCopy
 from model.manifest import Manifest
 
 
@@ -66,7 +66,7 @@ class Verifier:
 
     manifest: Manifest
     policy: Policy
-    decode: Callable[[bytes], Awaitable[Rgb]]
+    decode: Callable[[bytes], Awaitable[WorkingCopy]]
     find_face: Callable[[Rgb], Awaitable[Face]]
     embedder: Batcher[Crop, Embedding]
 
@@ -127,7 +127,7 @@ class Verifier:
             started = time.perf_counter()
             picture = await self.decode(image)
             decoded = time.perf_counter()
-            face = await self.find_face(picture)
+            face = enlarged(await self.find_face(picture.pixels), picture.scale)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
         return _Found(face, decoded - started, time.perf_counter() - decoded)

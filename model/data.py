@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.faces import Face, FaceFinder, NoFaceFound, Quality
-from model.images import InvalidImage, decode
+from model.faces import Face, FaceFinder, NoFaceFound, Quality, enlarged
+from model.images import InvalidImage, working_copy
 from model.manifest import DataSource
 from model.people import DataError, digest, fingerprint, people_in
 
@@ -117,6 +117,7 @@ def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
     sha256 = digest(data)
     try:
-        return _Picture(path.name, sha256, faces.find(decode(data)))
+        copy = working_copy(data)
+        return _Picture(path.name, sha256, enlarged(faces.find(copy.pixels), copy.scale))
     except (InvalidImage, NoFaceFound) as error:
         return _Picture(path.name, sha256, None, type(error).__name__)

@@ -1,6 +1,6 @@
 """What a face in a picture is, and the seam for those who find it; knows nothing of detectors or embeddings."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -65,6 +65,15 @@ class Face:
     count: int
     quality: Quality
     warnings: tuple[str, ...]
+
+
+def enlarged(face: Face, scale: float) -> Face:
+    """The face in pixels of a picture that is `scale` times as large as the one that it was found in."""
+    if scale == 1:
+        return face
+    x, y, width, height = (round(scale * side) for side in astuple(face.box))
+    size_px = round(scale * face.quality.size_px)
+    return replace(face, box=Box(x, y, width, height), quality=replace(face.quality, size_px=size_px))
 
 
 class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the picture

@@ -9,12 +9,12 @@ from app.verifier import RefusedImageError, Verifier
 from model.decision import Policy
 from model.embedder import Embedder, Embedding
 from model.faces import Crop
-from model.images import CorruptImage, Rgb, UnsupportedFormat
+from model.images import CorruptImage, UnsupportedFormat, WorkingCopy
 
 pytestmark = pytest.mark.anyio
 
 
-async def fail_late_and_early(data: bytes) -> Rgb:
+async def fail_late_and_early(data: bytes) -> WorkingCopy:
     if data == b"late":
         await asyncio.sleep(0.05)
         raise CorruptImage
@@ -39,8 +39,8 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
         batches.append(len(crops))
         return list(embedder.embed(crops))
 
-    async def grey(data: bytes) -> Rgb:
-        return np.full((112, 92, 3), data[0], np.uint8)
+    async def grey(data: bytes) -> WorkingCopy:
+        return WorkingCopy(np.full((112, 92, 3), data[0], np.uint8), (92, 112))
 
     with Finding(embedder.faces, 2) as finding:
         async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
