@@ -6,17 +6,24 @@ A child that crashes, hangs or wants too much costs one picture: it is ended and
 import asyncio
 import multiprocessing
 import resource
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as TooLongError
-from typing import Self
+from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from model.images import CorruptImage, ImageLimits, WorkingCopy, working_copy
 
+T = TypeVar("T")
+
 _MEMORY_BYTES = 2**30
 _CPU_SECONDS = 5
 _WALL_SECONDS = 3
 _TRIES = 3
+
+
+class ChildLostError(Exception):
+    """No child answered: it crashed, hung, or could not be started."""
 
 
 class Decoders:
@@ -31,26 +38,32 @@ class Decoders:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
-
-    @property
-    def up(self) -> bool:
-        return bool(self._pool.active)
 
     async def decode(self, data: bytes) -> WorkingCopy:
         """One picture. Raises what `model.images.working_copy` raises; CorruptImage where a child was lost over it."""
+        try:
+            return await self._ask(_decode, data, self._limits)
+        except ChildLostError as error:
+            raise CorruptImage from error
+
+    async def check(self) -> None:
+        """Raises ChildLostError where no child answers."""
+        await self._ask(_nothing)
+
+    async def _ask(self, work: Callable[..., T], *arguments: object) -> T:
         for _ in range(_TRIES):
             pool = self._pool
             try:
-                future = pool.schedule(_decode, args=(data, self._limits), timeout=_WALL_SECONDS)
+                future = pool.schedule(work, args=arguments, timeout=_WALL_SECONDS)
                 # A caller that leaves takes no child with it.
                 return await asyncio.shield(asyncio.wrap_future(future))
             except (ProcessExpired, TooLongError) as error:
-                raise CorruptImage from error
+                raise ChildLostError from error
             except RuntimeError:
                 self._replace(pool)
-        raise CorruptImage
+        raise ChildLostError
 
     def _start(self) -> ProcessPool:
         # Forked from a server that has loaded what decoding needs and no more: a new child costs milliseconds, and
@@ -65,7 +78,7 @@ class Decoders:
         # Pebble gives up a pool whose child is killed while all are idle; the pictures that waited are not at fault.
         if self._pool is broken:
             self._pool = self._start()
-            broken.stop()
+            broken.stop()  # type: ignore[no-untyped-call]
 
 
 def _confine() -> None:
@@ -81,4 +94,4 @@ def _decode(data: bytes, limits: ImageLimits) -> WorkingCopy:
 
 
 def _nothing() -> None:
-    """Has a child ready before the first picture comes."""
+    """Has a child ready before the first picture comes, or shows that one answers."""

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import admission, batching, exchange, jobs, keys, uploads
+from app import admission, batching, decoding, exchange, jobs, keys, uploads
 from app.schemas import Problem
 from app.verifier import RefusedImageError
 from model import decision, embedder, faces, images
@@ -63,6 +63,7 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     jobs.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
     batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
     batching.StoppedError: ErrorKind(503, "not_ready", "The network does not answer; nothing was done.", 5),
+    decoding.ChildLostError: ErrorKind(503, "not_ready", "No process that decodes pictures answers.", 5),
     embedder.SelfTestError: ErrorKind(503, "not_ready", "The self-test does not give the recorded distances.", 5),
     Exception: ErrorKind(500, "internal_error", "A fault of the service; the request id finds it in the log."),
 }

@@ -55,6 +55,10 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     decoders = Decoders(settings.image_limits, settings.decoders)
     finding = Finding(engine.faces, settings.cores)
 
+    async def check() -> None:
+        await verifier.check()
+        await decoders.check()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with decoders, finding:
@@ -67,7 +71,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     service.state.admission = admission
     service.state.metrics = metrics
     service.state.verifier = verifier
-    service.state.readiness = operations.Readiness(verifier.check)
+    service.state.readiness = operations.Readiness(check)
     routes = OPEN | service.openapi()["paths"].keys()
     service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, metrics=metrics, routes=routes)
     return service

@@ -37,7 +37,7 @@ async def livez() -> schemas.Status:
 @router.get(
     "/readyz",
     operation_id="readyz",
-    summary="The bundle answers, and gives the recorded distances",
+    summary="The bundle answers and gives the recorded distances, and pictures can be decoded",
     responses=problems("deadline_exceeded", "draining", "not_ready"),
 )
 async def readyz(request: Request) -> schemas.Status:

@@ -72,7 +72,8 @@ class WorkingCopy:
     @property
     def scale(self) -> float:
         """How many pixels of the picture lie along one of the copy's."""
-        return self.size[0] / self.pixels.shape[1]
+        width: int = self.pixels.shape[1]
+        return self.size[0] / width
 
 
 def decode(data: bytes, limits: ImageLimits | None = None) -> Rgb:

@@ -15,7 +15,7 @@ from PIL import Image
 from portraits import portrait
 
 from app import decoding
-from app.decoding import Decoders
+from app.decoding import ChildLostError, Decoders
 from model import bundle
 from model.embedder import Embedder, distances
 from model.faces import enlarged
@@ -40,7 +40,6 @@ async def test_a_child_gives_what_this_process_would(decoders: Decoders) -> None
     copy = await decoders.decode(GOOD)
     assert (copy.pixels == decode(GOOD)).all()
     assert copy.size == (92, 112)
-    assert decoders.up
 
 
 async def test_children_are_small_and_confined(decoders: Decoders) -> None:
@@ -80,6 +79,15 @@ async def test_a_picture_that_takes_too_long_is_given_up(decoders: Decoders, mon
         await decoders.decode(GOOD)
     monkeypatch.undo()
     assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
+
+
+async def test_it_is_told_where_no_child_answers(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    await decoders.check()
+    monkeypatch.setattr(decoding, "_nothing", bad_children.die)
+    with pytest.raises(ChildLostError):
+        await decoders.check()
+    monkeypatch.undo()
+    await decoders.check()
 
 
 async def test_what_is_wrong_with_a_picture_comes_back_by_name(decoders: Decoders) -> None:

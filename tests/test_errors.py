@@ -40,6 +40,9 @@ def raw(*parts: bytes, end: bytes = b"--b--\r\n") -> dict[str, Any]:
 
 ONE, TWO = part("image1", GOOD), part("image2", GOOD)
 ANIMATION = makers.encoded(makers.face(1), "PNG", save_all=True, append_images=[Image.fromarray(makers.face(2))])
+SCANS = (
+    makers.encoded(np.repeat(makers.face(1)[..., np.newaxis], 3, axis=-1), "JPEG", progressive=True) + b"\xff\xda" * 100
+)
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "no body": ({}, 415, "unsupported_media_type", None),
     "JSON": ({"json": {"image1": MARK}}, 415, "unsupported_media_type", None),
@@ -70,6 +73,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "small": (files(makers.encoded(np.zeros((31, 99), np.uint8))), 422, "image_too_small", "image2"),
     "many pixels": (files(makers.encoded(np.zeros((200, 501), np.uint8))), 422, "image_too_many_pixels", "image2"),
     "animated": (files(ANIMATION), 422, "image_animated", "image2"),
+    "many scans": (files(SCANS), 422, "image_too_expensive", "image2"),
     "level without data, told before any work": (
         files(b"junk") | {"data": {"fmr": "0.02"}}, 422, "level_not_supported", None,
     ),
