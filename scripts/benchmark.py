@@ -122,7 +122,7 @@ def _figures(done: Load) -> Figures:
 
 def _overload(service: Running, requests: Sequence[bytes], capacity: float, times: int, seconds: float) -> Overload:
     done = load(Task(service.address, requests, seconds, rate=times * capacity))
-    refused = [answer.seconds * 1000 for answer in done.answers if answer.status == 503]
+    refused = [answer.seconds * 1000 for answer in done.answers if answer.code == "overloaded"]
     return Overload(
         times=times,
         asked=len(done.answers),

@@ -48,7 +48,8 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Overload(msgspec.Struct, frozen=True):
-    """Of one open loop at so many `times` the capacity. Times in milliseconds; `neither`: not 200 and not 503."""
+    """Of one open loop at so many `times` the capacity. Times in milliseconds; `neither`: let in and dropped, or
+    answered otherwise."""
 
     times: int
     asked: int
