@@ -74,6 +74,7 @@ openapi: $(VENV)/developed       ## accept a changed HTTP contract
 benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
 	$(BIN)/python scripts/benchmark.py --data $(DATA)/lfw/images --out scripts/results
 	$(BIN)/python scripts/benchmark_path.py --data $(DATA)/lfw/images
+	$(BIN)/python scripts/benchmark_pairs.py
 	$(BIN)/python scripts/benchmark_training.py --data $(DATA)/att_faces
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats: TypeAlias = NDArray[np.float64]
 People: TypeAlias = NDArray[np.int64]
@@ -141,8 +141,15 @@ def percentile_interval(resampled: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def rate_interval(errors: int, trials: int, resampled: Floats) -> tuple[float, float]:
-    """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people."""
+def rate_interval(errors: int, trials: int, resampled: Floats, people: int) -> tuple[float, float]:
+    """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
+
+    The bootstrap gives the standard error; the interval is Student's on the logit scale, with as many degrees of
+    freedom as people but one. Its percentiles alone hold rare rates too seldom (`scripts/coverage.py`).
+    """
     exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
-    low, high = percentile_interval(resampled)
+    rate = min(max(errors, 0.5), trials - 0.5) / trials
+    error = float(np.nanstd(resampled)) / (rate * (1 - rate))
+    reach = float(stats.t.ppf(0.975, max(people - 1, 1))) * error if error else 0.0
+    low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
     return min(float(exact.low), low), max(float(exact.high), high)

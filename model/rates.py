@@ -18,6 +18,7 @@ class Rates:
         self.fmr, self.fnmr = metrics.curve(scores).at(thresholds)
         self._impostors = len(scores.impostor_distances)
         self._genuine = len(scores.genuine_distances)
+        self._people = scores.people
         order = np.argsort(thresholds)
         self._fmr, self._fnmr = np.empty((2, metrics.RESAMPLES, len(thresholds)))
         self._fmr[:, order], self._fnmr[:, order] = resampled_rates(scores, thresholds[order])
@@ -39,7 +40,7 @@ class Rates:
     def _interval(self, rate: float, trials: int, resampled: Floats) -> tuple[float, float]:
         if trials == 0:
             return 0.0, 1.0
-        low, high = metrics.rate_interval(round(rate * trials), trials, resampled)
+        low, high = metrics.rate_interval(round(rate * trials), trials, resampled, self._people)
         return rounded(low), rounded(high)
 
 

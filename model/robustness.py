@@ -59,14 +59,14 @@ def measure(
     known = [(crop, Image.fromarray(other)) for one, other in decoded if (crop := _crop(embedder, one)) is not None]
     embeddings = embedder.embed([crop for crop, _ in known])
     found = []
-    for name, severity in track([(name, severity) for name in KINDS for severity in KINDS[name].severities]):
-        crops = [_crop(embedder, np.asarray(KINDS[name].damage(other, severity))) for _, other in known]
+    for kind, severity in track([(name, each) for name in KINDS for each in KINDS[name].severities]):
+        crops = [_crop(embedder, np.asarray(KINDS[kind].damage(other, severity))) for _, other in known]
         there = [number for number, crop in enumerate(crops) if crop is not None]
         rejected = 0
         if there:
             damaged = embedder.embed([crop for crop in crops if crop is not None])
             rejected = int((distances(embeddings[there], damaged) > threshold).sum())
-        found.append(Point(name, severity, len(known), len(known) - len(there), rejected))
+        found.append(Point(kind, severity, len(known), len(known) - len(there), rejected))
     return tuple(found)
 
 

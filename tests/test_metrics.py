@@ -111,14 +111,16 @@ def test_the_bootstrap_counts_pairs_of_strangers_as_often_as_both_were_drawn() -
 
 def test_the_binomial_interval_has_its_closed_forms() -> None:
     nothing = np.array([0.0])
-    low, high = metrics.rate_interval(0, 100, nothing)
+    low, high = metrics.rate_interval(0, 100, nothing, 9)
     assert (low, high) == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
-    low, high = metrics.rate_interval(100, 100, np.array([1.0]))
+    low, high = metrics.rate_interval(100, 100, np.array([1.0]), 9)
     assert (low, high) == pytest.approx((0.025 ** (1 / 100), 1))
-    low, high = metrics.rate_interval(3, 20, np.array([0.15]))
+    low, high = metrics.rate_interval(3, 20, np.array([0.15]), 9)
     tail = sum(math.comb(20, k) * high**k * (1 - high) ** (20 - k) for k in range(4))
     assert tail == pytest.approx(0.025)
 
 
 def test_the_wider_interval_is_told() -> None:
-    assert metrics.rate_interval(50, 100, np.linspace(0.1, 0.9, 1001)) == pytest.approx((0.12, 0.88))
+    spread = np.array([0.3, 0.7])  # a standard error of 0.2, of 0.8 on the logit scale
+    by_hand = 1 / (1 + math.exp(0.8 * 2.2622))  # Student's quantile for ten people
+    assert metrics.rate_interval(50, 100, spread, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)
