@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from model.calibration import too_few_people
 from model.data import Indices
+from model.intervals import Estimate
 from model.metrics import Floats, Scores
 from model.people import DataError
 from model.rates import Rates
@@ -32,6 +34,16 @@ class GroupRates:
     fmr: tuple[float, float, float] | None  # value, 95 % interval
     fnmr: tuple[float, float, float] | None
     reason: str | None = None
+
+
+def fnmr_by_person(scores: Scores, people: Sequence[str], threshold: float) -> Estimate:
+    """Mean FNMR of people who have genuine pairs, each counting once, with Student's 95 % interval of the mean."""
+    rejected = np.bincount(scores.first[scores.genuine & (scores.distance > threshold)], minlength=len(people))
+    pairs = _pairs(scores, people, True)
+    rates = rejected[pairs > 0] / pairs[pairs > 0]
+    mean, count = float(rates.mean()), len(rates)
+    reach = float(stats.t.ppf(0.975, count - 1) * rates.std(ddof=1)) / count**0.5 if count > 1 else 1.0
+    return Estimate(mean, (max(mean - reach, 0.0), min(mean + reach, 1.0)))
 
 
 def told_apart_most(scores: Scores, people: Sequence[str], threshold: float) -> tuple[PersonErrors, ...]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model import metrics
+from model import intervals, metrics
 from model.data import Dataset, Indices
 from model.embedder import Embedder
-from model.evaluation import Estimate
+from model.intervals import Estimate
 from model.pairs import all_pairs
 from model.scoring import score
 
@@ -37,7 +37,7 @@ def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_datase
         for each, crops in ((embedder, dataset.crops[rows]), (other, others_dataset.crops[others_rows]))
     ]
     measured = [_rates(metrics.curve(each)) for each in scores]
-    resampled = [metrics.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
+    resampled = [intervals.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
     measured.append(measured[1] - measured[0])
     resampled.append(resampled[1] - resampled[0])
     found = [[_estimate(m[i], r[:, i]) for m, r in zip(measured, resampled, strict=True)] for i in range(len(_FIGURES))]
@@ -64,4 +64,4 @@ def _rates(rates: metrics.Curve) -> NDArray[np.float64]:
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    return Estimate(float(value), metrics.percentile_interval(resampled))
+    return Estimate(float(value), intervals.percentile_interval(resampled))

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from model.data import Indices
 from model.embedder import distances
-from model.metrics import RESAMPLES, Floats, rate_interval
+from model.intervals import RESAMPLES, rate_interval
+from model.metrics import Floats
 
 _BLOCK = 4096
 _ROUNDING = 1e-5

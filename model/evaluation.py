@@ -6,22 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model import metrics
+from model import intervals, metrics
 from model.acquisition import Acquisition, acquisition
-from model.breakdown import GroupRates, PersonErrors, by_group, taken_for_others_most, told_apart_most
+from model.breakdown import GroupRates, PersonErrors, by_group, fnmr_by_person, taken_for_others_most, told_apart_most
 from model.data import Dataset
+from model.intervals import Estimate
 from model.manifest import Calibration, DataSource, Manifest, contract_id
 from model.metrics import Curve, Scores
 from model.rates import Rates
 
 FMR_GRID = tuple(float(f"{10**exponent:.3g}") for exponent in np.arange(-24, 0) / 4)
 """1e-6 to 0.56, four a decade: where bands are drawn and FNMR is told."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    value: float
-    ci95: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,8 @@ class Evaluation:
     rates: tuple[RatesAtThreshold, ...]
     fnmr_at: tuple[FnmrAt, ...]  # rising FMR
     acquisition: Acquisition
-    told_apart_most: tuple[PersonErrors, ...]  # at the default level's threshold
+    fnmr_by_person: Estimate  # mean over people; at the default level's threshold, as are the following
+    told_apart_most: tuple[PersonErrors, ...]
     taken_for_others_most: tuple[PersonErrors, ...]
     groups: tuple[GroupRates, ...] = ()
 
@@ -74,9 +70,9 @@ def evaluate(
     """All figures of the scores that `score_all_pairs` gave for this data set; `groups`: people's names to groups."""
     rates = metrics.curve(scores)
     genuine = scores.genuine.mean()
-    resampled = metrics.bootstrap(scores, lambda c: _statistics(c, genuine))
+    resampled = intervals.bootstrap(scores, lambda c: _statistics(c, genuine))
     figures = [
-        Estimate(float(value), metrics.percentile_interval(values))
+        Estimate(float(value), intervals.percentile_interval(values))
         for value, values in zip(_statistics(rates, genuine), resampled.T, strict=True)
     ]
     calibration, people = manifest.calibration, dataset.people
@@ -98,6 +94,7 @@ def evaluate(
         rates=_rates(scores, calibration),
         fnmr_at=_fnmr_at(figures[3:], scores),
         acquisition=acquisition(dataset),
+        fnmr_by_person=fnmr_by_person(scores, people, threshold),
         told_apart_most=told_apart_most(scores, people, threshold),
         taken_for_others_most=taken_for_others_most(scores, people, threshold),
         groups=by_group(scores, people, groups, threshold, calibration.default_fmr) if groups and calibration else (),

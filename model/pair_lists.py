@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model import metrics
+from model import intervals, metrics
 from model.data import Dataset
 from model.embedder import distances
-from model.evaluation import Estimate
+from model.intervals import Estimate
 from model.metrics import Scores
 from model.people import DataError
 
@@ -104,9 +104,9 @@ def figures(dataset: Dataset, pairs: PairList, scores: Scores, chosen_on: Scores
         accuracy = metrics.accuracy(scores, best_threshold(chosen_on.distance, chosen_on.genuine))
         error = float(np.sqrt(accuracy * (1 - accuracy) / len(scores.distance)))
     measured = _rates(metrics.curve(scores))
-    resampled = metrics.bootstrap(scores, _rates)
+    resampled = intervals.bootstrap(scores, _rates)
     eer, *fnmr = (
-        Estimate(float(v), metrics.percentile_interval(r)) for v, r in zip(measured, resampled.T, strict=True)
+        Estimate(float(v), intervals.percentile_interval(r)) for v, r in zip(measured, resampled.T, strict=True)
     )
     there = {Path(file).stem for file in dataset.files}
     return PairListFigures(

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from model import metrics
+from model import intervals, metrics
 from model.manifest import GenuinePoint, TailPoint
 from model.metrics import Floats, Scores
 
@@ -20,7 +20,7 @@ class Rates:
         self._genuine = len(scores.genuine_distances)
         self._people = scores.people
         order = np.argsort(thresholds)
-        self._fmr, self._fnmr = np.empty((2, metrics.RESAMPLES, len(thresholds)))
+        self._fmr, self._fnmr = np.empty((2, intervals.RESAMPLES, len(thresholds)))
         self._fmr[:, order], self._fnmr[:, order] = resampled_rates(scores, thresholds[order])
 
     def impostor_points(self) -> list[TailPoint]:
@@ -40,21 +40,21 @@ class Rates:
     def _interval(self, rate: float, trials: int, resampled: Floats) -> tuple[float, float]:
         if trials == 0:
             return 0.0, 1.0
-        low, high = metrics.rate_interval(round(rate * trials), trials, resampled, self._people)
+        low, high = intervals.rate_interval(round(rate * trials), trials, resampled, self._people)
         return rounded(low), rounded(high)
 
 
 def resampled_rates(scores: Scores, thresholds: Floats) -> tuple[Floats, Floats]:
     """FMR and FNMR at rising thresholds, each (resamples, thresholds), when people are drawn anew.
 
-    What `metrics.bootstrap` gives, from counts of each two people's pairs between thresholds instead of every pair:
+    What `intervals.bootstrap` gives, from counts of each two people's pairs between thresholds instead of every pair:
     the time no longer grows with resamples times pairs. A rate without pairs in a resample is nan.
     """
     people, numbers = np.unique(np.concatenate([scores.first, scores.second]), return_inverse=True)
     first, second = np.split(numbers, 2)
-    drawn = metrics.drawn_people(len(people)).T
+    drawn = intervals.drawn_people(len(people)).T
     bins = np.searchsorted(thresholds, scores.distance)  # accepted from the threshold of this number on
-    weights = np.zeros((2, len(thresholds) + 1, metrics.RESAMPLES))
+    weights = np.zeros((2, len(thresholds) + 1, intervals.RESAMPLES))
     for kind, of_kind in enumerate((~scores.genuine, scores.genuine)):
         order = np.flatnonzero(of_kind)[np.argsort(bins[of_kind], kind="stable")]
         starts = np.searchsorted(bins[order], np.arange(1, len(thresholds) + 1))

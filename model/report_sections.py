@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from model.breakdown import GroupRates, PersonErrors
-from model.evaluation import Estimate, Evaluation, RatesAtThreshold
+from model.evaluation import Evaluation, RatesAtThreshold
+from model.intervals import Estimate
 from model.manifest import Calibration, Level
 
 _FEW = 30
@@ -79,7 +80,12 @@ def people(evaluation: Evaluation) -> str:
         ("told apart from themselves", evaluation.told_apart_most),
         ("taken for others", evaluation.taken_for_others_most),
     ]
-    return table(["most often", "person: errors of pairs"], [[name, _people(found)] for name, found in parts])
+    value, interval = cells(evaluation.fnmr_by_person)
+    return (
+        f"FNMR where each person counts once, not each pair: {value} ({interval}). It is higher than the rate over "
+        "pairs where those of few pictures are told apart more often than those of many, who make most pairs.\n\n"
+        + table(["most often", "person: errors of pairs"], [[name, _people(found)] for name, found in parts])
+    )
 
 
 def _people(found: Sequence[PersonErrors]) -> str:

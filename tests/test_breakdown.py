@@ -4,11 +4,13 @@ from pathlib import Path
 import makers
 import numpy as np
 import pytest
+from scipy import stats
 
 from model.acquisition import acquisition
-from model.breakdown import by_group, groups_in, taken_for_others_most, told_apart_most
+from model.breakdown import by_group, fnmr_by_person, groups_in, taken_for_others_most, told_apart_most
 from model.data import Dataset, Skipped
 from model.faces import Quality
+from model.metrics import Scores
 from model.people import DataError
 
 SCORES = makers.simulated_scores(people=30, pictures=3)
@@ -32,6 +34,17 @@ def test_the_worst_are_those_with_the_most_errors() -> None:
         assert [each.errors for each in found] == sorted(counted.values(), reverse=True)[: len(found)]
         assert all(each.errors == counted[each.person] > 0 and each.pairs == pairs for each in found)
     assert told_apart_most(SCORES, PEOPLE, 100.0) == ()
+
+
+def test_every_person_counts_once_in_the_mean_over_people() -> None:
+    own = [SCORES.distance[SCORES.genuine & (SCORES.first == person)] > THRESHOLD for person in range(30)]
+    rates = [rejected.mean() for rejected in own]
+    found = fnmr_by_person(SCORES, PEOPLE, THRESHOLD)
+    expected = stats.ttest_1samp(rates, 0).confidence_interval(0.95)
+    assert (found.value, *found.ci95) == pytest.approx((np.mean(rates), expected.low, expected.high))
+    many = np.repeat(np.arange(len(SCORES.distance)), np.where(SCORES.genuine & (SCORES.first == 0), 9, 1))
+    again = Scores(*(values[many] for values in vars(SCORES).values() if isinstance(values, np.ndarray)))
+    assert fnmr_by_person(again, PEOPLE, THRESHOLD) == found
 
 
 def test_groups_are_measured_on_their_own_pairs_or_not_at_all() -> None:

@@ -149,7 +149,12 @@ def test_every_dependency_is_pinned() -> None:
 def test_no_picture_is_in_the_repository_but_the_plots() -> None:
     kinds = {".jpg", ".jpeg", ".png", ".webp", ".pgm", ".ppm"}
     places = [path for folder in ("app", "model", "scripts", "tests") for path in (ROOT / folder).rglob("*")]
-    assert {path.name for path in places if path.suffix in kinds} <= {"det.png", "roc.png", "distances.png"}
+    assert {path.name for path in places if path.suffix in kinds} <= {
+        "det.png",
+        "roc.png",
+        "distances.png",
+        "robustness.png",
+    }
 
 
 def test_the_warnings_table_names_every_warning() -> None:

@@ -5,7 +5,7 @@ import makers
 import numpy as np
 import pytest
 
-from model import metrics
+from model import intervals, metrics
 from model.metrics import Scores
 
 SCORES = makers.simulated_scores(people=12, pictures=3)
@@ -89,7 +89,7 @@ def test_weighted_pairs_count_as_if_repeated() -> None:
 def test_the_bootstrap_draws_people_as_a_loop_would() -> None:
     rng = np.random.default_rng(0)
     fnmr: list[float] = []
-    while len(fnmr) < metrics.RESAMPLES:
+    while len(fnmr) < intervals.RESAMPLES:
         drawn = rng.multinomial(12, np.full(12, 1 / 12)).tolist()
         errors = total = 0
         for d, g, a, b in zip(SCORES.distance, SCORES.genuine, SCORES.first, SCORES.second, strict=True):
@@ -98,7 +98,7 @@ def test_the_bootstrap_draws_people_as_a_loop_would() -> None:
                 total += drawn[a]
                 errors += drawn[a] * (d > 0.15)
         fnmr.append(errors / total)
-    fast = metrics.bootstrap(SCORES, lambda curve: curve.at(np.array([0.15]))[1])
+    fast = intervals.bootstrap(SCORES, lambda curve: curve.at(np.array([0.15]))[1])
     np.testing.assert_allclose(fast[:, 0], fnmr)
 
 
@@ -106,16 +106,16 @@ def test_the_bootstrap_counts_pairs_of_strangers_as_often_as_both_were_drawn() -
     drawn = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12))
     weights = drawn[SCORES.first] * drawn[SCORES.second] * ~SCORES.genuine
     expected = (weights * (SCORES.distance <= 1)).sum() / weights.sum()
-    assert metrics.bootstrap(SCORES, lambda curve: curve.at(np.array([1.0]))[0])[0, 0] == pytest.approx(expected)
+    assert intervals.bootstrap(SCORES, lambda curve: curve.at(np.array([1.0]))[0])[0, 0] == pytest.approx(expected)
 
 
 def test_the_binomial_interval_has_its_closed_forms() -> None:
     nothing = np.array([0.0])
-    low, high = metrics.rate_interval(0, 100, nothing, 9)
+    low, high = intervals.rate_interval(0, 100, nothing, 9)
     assert (low, high) == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
-    low, high = metrics.rate_interval(100, 100, np.array([1.0]), 9)
+    low, high = intervals.rate_interval(100, 100, np.array([1.0]), 9)
     assert (low, high) == pytest.approx((0.025 ** (1 / 100), 1))
-    low, high = metrics.rate_interval(3, 20, np.array([0.15]), 9)
+    low, high = intervals.rate_interval(3, 20, np.array([0.15]), 9)
     tail = sum(math.comb(20, k) * high**k * (1 - high) ** (20 - k) for k in range(4))
     assert tail == pytest.approx(0.025)
 
@@ -123,4 +123,4 @@ def test_the_binomial_interval_has_its_closed_forms() -> None:
 def test_the_wider_interval_is_told() -> None:
     spread = np.array([0.3, 0.7])  # a standard error of 0.2, of 0.8 on the logit scale
     by_hand = 1 / (1 + math.exp(0.8 * 2.2622))  # Student's quantile for ten people
-    assert metrics.rate_interval(50, 100, spread, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)
+    assert intervals.rate_interval(50, 100, spread, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)

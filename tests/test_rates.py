@@ -2,7 +2,7 @@ import makers
 import numpy as np
 import pytest
 
-from model import metrics
+from model import intervals
 from model.rates import Rates, resampled_rates
 
 SCORES = makers.simulated_scores(people=30, pictures=3)
@@ -10,7 +10,7 @@ THRESHOLDS = np.array([0.0, 0.05, 0.1, 0.101, 2.0, 20.0])
 
 
 def test_counts_of_people_give_what_every_pair_weighed_gives() -> None:
-    slow = metrics.bootstrap(SCORES, lambda rates: np.stack(rates.at(THRESHOLDS)))
+    slow = intervals.bootstrap(SCORES, lambda rates: np.stack(rates.at(THRESHOLDS)))
     fmr, fnmr = resampled_rates(SCORES, THRESHOLDS)
     assert fmr == pytest.approx(slow[:, 0])
     assert fnmr == pytest.approx(slow[:, 1])

@@ -1,7 +1,7 @@
 import pytest
 
 from model.comparison import EER, Comparison
-from model.evaluation import Estimate
+from model.intervals import Estimate
 from model.tuning import is_better, report
 
 

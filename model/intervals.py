@@ -1,0 +1,63 @@
+"""How sure an error rate is: a bootstrap over people, exact binomial over pairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from model.metrics import Curve, Floats, Scores, curve
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    ci95: tuple[float, float]
+
+
+def bootstrap(scores: Scores, statistic: Callable[[Curve], Floats | float], seed: int = 0) -> Floats:
+    """The statistic of the curve under 1,000 resamplings of people, shape (resamples, ...).
+
+    People, not pairs, are drawn with replacement, since pairs that share a person are not independent: a genuine
+    pair counts as often as its person was drawn, an impostor pair as often as both together.
+    Source: Bolle, Ratha, Pankanti, "Error analysis of pattern recognition systems - the subsets bootstrap" (2004).
+    """
+    rng = np.random.default_rng(seed)
+    ordered = scores.ascending
+    _, both = np.unique(np.concatenate([ordered.first, ordered.second]), return_inverse=True)
+    first, second = np.split(both, 2)
+    values: list[Floats | float] = []
+    while len(values) < RESAMPLES:
+        drawn = rng.multinomial(scores.people, np.full(scores.people, 1 / scores.people)).astype(np.float64)
+        weights = np.where(ordered.genuine, drawn[first], drawn[first] * drawn[second])
+        if all(weights[kind].any() for kind in (ordered.genuine, ~ordered.genuine) if kind.any()):
+            values.append(statistic(curve(scores, weights)))
+    return np.asarray(values)
+
+
+def drawn_people(people: int, seed: int = 0) -> Floats:
+    """How often each person is drawn in each resample, (resamples, people): the draws of `bootstrap`."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(people, np.full(people, 1 / people), RESAMPLES).astype(np.float64)
+
+
+def percentile_interval(resampled: Floats) -> tuple[float, float]:
+    """The middle 95 % of resampled values; those that are nan are left out."""
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def rate_interval(errors: int, trials: int, resampled: Floats, people: int) -> tuple[float, float]:
+    """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
+
+    The bootstrap gives the standard error; the interval is Student's on the logit scale, with as many degrees of
+    freedom as people but one. Its percentiles alone hold rare rates too seldom (`scripts/coverage.py`).
+    """
+    exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
+    rate = min(max(errors, 0.5), trials - 0.5) / trials
+    error = float(np.nanstd(resampled)) / (rate * (1 - rate))
+    reach = float(stats.t.ppf(0.975, max(people - 1, 1))) * error if error else 0.0
+    low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
+    return min(float(exact.low), low), max(float(exact.high), high)
