@@ -104,6 +104,8 @@ def lfw_sentence() -> str:
 
 def test_the_figures_of_the_default_bundle_are_those_of_its_reports() -> None:
     assert default_table() in README
+    by_person = json.loads((DEFAULT / "report.json").read_text())["fnmr_by_person"]
+    assert f"where each person counts once, its FNMR is\n{percent(by_person)}" in README
     assert lfw_sentence() in README
 
 
