@@ -49,7 +49,8 @@ class Batcher(Generic[Item, Result]):
 
     async def __aenter__(self) -> Self:
         self._queue.open()
-        self._start()
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._thread.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -80,17 +81,9 @@ class Batcher(Generic[Item, Result]):
         self._queue.put(job)
         return await job.answer
 
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
-
     def _work(self) -> None:
-        try:
-            while batch := self._queue.take(self._max_batch):
-                self._run(batch)
-        except BaseException:
-            self._start()  # whatever it was that ended this thread, the next request finds another
-            raise
+        while batch := self._queue.take(self._max_batch):
+            self._run(batch)
 
     def _run(self, batch: list[Job[Item, Result]]) -> None:
         items = [item for job in batch for item in job.items]
@@ -99,11 +92,9 @@ class Batcher(Generic[Item, Result]):
             results = self._call(items)
             if len(results) != len(items):
                 raise ValueError(f"{len(results)} results for {len(items)} items")
-        except BaseException as error:
+        except BaseException as error:  # also what would end the thread: the next batch finds it at work
             for job in batch:
                 job.settle(_failure(error))
-            if not isinstance(error, Exception):
-                raise
             return
         finally:
             self._began = math.inf
