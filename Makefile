@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce openapi benchmark campaigns clean
+.PHONY: serve test check train bundle start default measure cards reproduce screenshots openapi benchmark campaigns clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -67,6 +67,9 @@ cards: $(VENV)/developed         ## the model cards, from manifests and reports
 
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
 	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json
+
+screenshots: $(VENV)/developed  ## pictures of the page, the README's among them; needs chromium
+	$(BIN)/python scripts/screenshots.py
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json

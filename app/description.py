@@ -49,6 +49,7 @@ def _calibration(measured: Calibration | None) -> CalibrationData | None:
         return None
     impostor, genuine = measured.histograms.impostor_distance, measured.histograms.genuine_distance
     return CalibrationData(
+        data=measured.data.name,
         people=len(measured.data.people),
         impostor_pairs=sum(impostor.counts),
         genuine_pairs=sum(genuine.counts),

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors, logs, openapi, operations, server
+from app import errors, logs, openapi, operations, page, server
 from app.admission import Admission
 from app.batching import Batcher
 from app.decoding import Decoders
@@ -65,7 +65,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
             async with batcher:
                 yield
 
-    service = _web(lifespan)
+    service = _web(settings, policy, lifespan)
     verifier = Verifier(engine.manifest, policy, decoders.decode, finding.find, batcher)
     service.state.settings = settings
     service.state.admission = admission
@@ -77,8 +77,10 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     return service
 
 
-def _web(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    """Routes, errors and documentation; nothing behind them yet."""
+def _web(
+    settings: Settings, policy: Policy, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+) -> FastAPI:
+    """Routes, the page, errors and documentation; nothing behind them yet."""
     service = FastAPIOffline(
         redoc_url=None,
         title="Facepair",
@@ -89,8 +91,10 @@ def _web(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> Fa
     )
     service.include_router(router)
     service.include_router(operations.router)
+    if settings.page:
+        page.install(service)
     errors.install(service)
-    openapi.complete(service, keyed=lambda path: not is_open(path))
+    openapi.complete(service, lambda path: not is_open(path), policy)
     return service
 
 

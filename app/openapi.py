@@ -7,12 +7,10 @@ from fastapi import FastAPI
 
 from app.errors import ERRORS, HTTP_ERRORS, ErrorKind, problem_of
 from app.schemas import Problem
+from model.decision import Policy
 
 _FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or binary PGM/PPM, told by content"}
-_FMR = {
-    "type": "number",
-    "description": "False match rate to decide at; one of those in GET /model; the default is there too",
-}
+_FMR = {"type": "number", "description": "False match rate to decide at: one of those that the bundle supports"}
 
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "Where the service has keys: one of them"},
@@ -36,9 +34,14 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {status: _answer(kinds) for status, kinds in statuses.items()}
 
 
-def complete(service: FastAPI, keyed: Callable[[str], bool]) -> None:
-    """Puts the shape of errors into the document, where the answers above refer to it, and which paths need a key."""
+def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy) -> None:
+    """Puts into the document what only the whole service knows; any route must be there already.
+
+    The shape of errors, where the answers above refer to it; which paths need a key; the levels of the bundle.
+    """
     document = service.openapi()
+    form = document["paths"]["/verify"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    form["schema"]["properties"]["fmr"] |= {"enum": list(policy.operating_points), "default": policy.default_fmr}
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     document["components"]["securitySchemes"] = _KEYS
     for path, operations in document["paths"].items():

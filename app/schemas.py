@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+RequestId = Annotated[str, Field(description="Finds the request in the log", examples=["5b0c1a7e"])]
 Interval = Annotated[tuple[Rate, Rate], Field(description="95 % confidence interval")]
 
 
@@ -29,7 +30,9 @@ class Quality(Shape):
 
 class Face(Shape):
     box: Box
-    score: Rate | None = Field(description="The detector's score; null where the bundle has no detector")
+    score: Rate | None = Field(
+        description="The detector's score; null where the bundle has no detector", examples=[0.9998]
+    )
     count: int = Field(
         description="Faces found in the picture; the largest is taken, where one near the border counts for less",
         examples=[1],
@@ -39,32 +42,43 @@ class Face(Shape):
         description="Reasons for care: several_faces, small_face, blurred, dark, bright, head_turned, face_cut; "
         "out_of_domain: unlike the pictures that the error rates were measured on; "
         "no_detector: the whole picture was taken as the face",
-        examples=[["several_faces"]],
+        examples=[["small_face"]],
     )
+
+
+_FACE = {
+    "box": {"x": 31, "y": 44, "width": 120, "height": 151},
+    "score": 0.9998,
+    "count": 1,
+    "quality": {"size_px": 120, "sharpness": 0.71, "brightness": 0.52},
+    "warnings": [],
+}
 
 
 class OperatingPoint(Shape):
     """A threshold and its error rates, measured on people that training never saw."""
 
-    fmr: Rate = Field(description="False match rate: share of pairs of strangers taken for one person", examples=[0.1])
-    fmr_ci95: Interval = Field(examples=[[0.03, 0.2]])
-    fnmr: Rate = Field(description="False non-match rate: share of pairs of one person told apart", examples=[0.2])
-    fnmr_ci95: Interval = Field(examples=[[0.1, 0.3]])
-    impostor_pairs: int = Field(description="Pairs of strangers behind the FMR", examples=[4500])
-    genuine_pairs: int = Field(description="Pairs of one person behind the FNMR", examples=[450])
-    people: int = Field(examples=[10])
+    fmr: Rate = Field(description="False match rate: share of pairs of strangers taken for one person", examples=[0.001])
+    fmr_ci95: Interval = Field(examples=[[0.000535, 0.00187]])
+    fnmr: Rate = Field(description="False non-match rate: share of pairs of one person told apart", examples=[0.148])
+    fnmr_ci95: Interval = Field(examples=[[0.101, 0.213]])
+    impostor_pairs: int = Field(description="Pairs of strangers behind the FMR", examples=[2398836])
+    genuine_pairs: int = Field(description="Pairs of one person behind the FNMR", examples=[11274])
+    people: int = Field(examples=[799])
 
 
 class FmrEstimate(Shape):
     """What the distance means: the share of pairs of strangers in the calibration data that are at least as close."""
 
-    value: Rate = Field(examples=[0.004])
-    ci95: Interval = Field(examples=[[0.0, 0.02]])
-    at_most: bool = Field(description="True where no pair of strangers was as close: `value` is then an upper bound")
+    value: Rate = Field(examples=[0.000399])
+    ci95: Interval = Field(examples=[[0.000161, 0.000989]])
+    at_most: bool = Field(
+        description="True where no pair of strangers was as close: `value` is then an upper bound", examples=[False]
+    )
 
 
 class ModelIdentity(Shape):
-    name: str = Field(examples=["tutorial"])
+    name: str = Field(examples=["default"])
     version: str = Field(examples=["1"])
     contract_id: str = Field(
         description="Names the embedding space: compare embeddings only where it is equal", examples=["sha256:1f2e..."]
@@ -73,24 +87,29 @@ class ModelIdentity(Shape):
 
 class Verification(Shape):
     same: bool = Field(description="Exactly `distance <= threshold`")
-    distance: float = Field(ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.4134])
-    threshold: float = Field(ge=0, examples=[0.5821])
+    distance: float = Field(ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.325204])
+    threshold: float = Field(ge=0, examples=[0.34084])
     metric: str = Field(examples=["euclidean"])
     operating_point: OperatingPoint
     fmr_estimate: FmrEstimate
-    faces: dict[str, Face] = Field(description="The face taken from each picture: image1, image2")
+    faces: dict[str, Face] = Field(
+        description="The face taken from each picture: image1, image2",
+        examples=[{name: _FACE for name in ("image1", "image2")}],
+    )
     model: ModelIdentity
-    request_id: str
+    request_id: RequestId
 
 
 class Embedding(Shape):
-    embedding: list[float] = Field(description="float32 values; biometric data: treat it as such")
-    dimension: int = Field(examples=[50])
+    embedding: list[float] = Field(
+        description="float32 values; biometric data: treat it as such", examples=[[0.0412, -0.1033, 0.0871]]
+    )
+    dimension: int = Field(examples=[128])
     metric: str = Field(examples=["euclidean"])
     normalized: bool = Field(description="Whether embeddings have unit length (distances then end at 2)")
     face: Face
     model: ModelIdentity
-    request_id: str
+    request_id: RequestId
 
 
 class Status(Shape):
@@ -106,4 +125,4 @@ class Problem(Shape):
     detail: str = Field(examples=["The picture is damaged and cannot be decoded."])
     code: str = Field(description="Stable: programs decide by this", examples=["image_corrupt"])
     image: str | None = Field(default=None, description="The part at fault", examples=["image1"])
-    request_id: str
+    request_id: RequestId

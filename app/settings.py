@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, description="Port to listen on", ge=1, le=65535)
     api_keys_file: Path | None = Field(None, description="File of API keys' SHA-256 digests; unset: no keys")
+    page: bool = Field(True, description="Serve the page at /")
     allow_keyless: bool = Field(False, description="Without keys, serve other machines too")
     requests_per_minute: int | None = Field(None, description="Quota of each key; unset: none", ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, at least")
