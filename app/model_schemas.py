@@ -31,7 +31,9 @@ class CalibrationData(Shape):
     genuine_pairs: int = Field(
         description="0 where there is one picture a person: the FNMRs are then those of `fnmr_data`", examples=[11274]
     )
-    fnmr_data: str = Field(description="Name of the data whose pairs of one person are behind the FNMRs", examples=["celeba"])
+    fnmr_data: str = Field(
+        description="Name of the data whose pairs of one person are behind the FNMRs", examples=["celeba"]
+    )
     distances: DistanceHistograms
 
 

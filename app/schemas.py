@@ -58,7 +58,9 @@ _FACE = {
 class OperatingPoint(Shape):
     """A threshold and its error rates, measured on people that training never saw."""
 
-    fmr: Rate = Field(description="False match rate: share of pairs of strangers taken for one person", examples=[0.001])
+    fmr: Rate = Field(
+        description="False match rate: share of pairs of strangers taken for one person", examples=[0.001]
+    )
     fmr_ci95: Interval = Field(examples=[[0.000535, 0.00187]])
     fnmr: Rate = Field(description="False non-match rate: share of pairs of one person told apart", examples=[0.148])
     fnmr_ci95: Interval = Field(examples=[[0.101, 0.213]])
@@ -87,14 +89,16 @@ class ModelIdentity(Shape):
 
 class Verification(Shape):
     same: bool = Field(description="Exactly `distance <= threshold`")
-    distance: float = Field(ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.325204])
+    distance: float = Field(
+        ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.325204]
+    )
     threshold: float = Field(ge=0, examples=[0.34084])
     metric: str = Field(examples=["euclidean"])
     operating_point: OperatingPoint
     fmr_estimate: FmrEstimate
     faces: dict[str, Face] = Field(
         description="The face taken from each picture: image1, image2",
-        examples=[{name: _FACE for name in ("image1", "image2")}],
+        examples=[dict.fromkeys(("image1", "image2"), _FACE)],
     )
     model: ModelIdentity
     request_id: RequestId

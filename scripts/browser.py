@@ -18,7 +18,7 @@ Image = Literal["image1", "image2"]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window, with a camera that shows a pattern. Raises ValueError where it is missing."""
+    """Chromium without a window, its camera showing a pattern. Raises ValueError where it is not installed."""
     if CHROMIUM is None:
         raise ValueError("chromium is not installed")
     with sync_playwright() as playwright:
@@ -37,7 +37,9 @@ class Visitor:
         self.address = address
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self._context = browser.new_context(**({"locale": "en-GB", "viewport": {"width": 800, "height": 900}} | context))
+        self._context = browser.new_context(
+            **({"locale": "en-GB", "viewport": {"width": 800, "height": 900}} | context)
+        )
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(_PATIENCE_MS)
         self.page.on("request", lambda request: self.requests.append(request.url))

@@ -156,6 +156,7 @@ def test_no_picture_is_in_the_repository_but_the_plots() -> None:
         "roc.png",
         "distances.png",
         "robustness.png",
+        "page.png",
     }
 
 

@@ -66,7 +66,7 @@ async function open() {
   }
 }
 
-/** Files that would be refused are not sent: servers cut such uploads off, and browsers then tell no reason. */
+/** Files that would be refused are not even sent. */
 function tooLarge() {
   const large = Object.entries(photos).filter(([, { file }]) => file.size > limits.max_file_bytes);
   for (const [image] of large) explain({ code: "file_too_large", image });
