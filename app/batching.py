@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, Self
 
-from app.jobs import Batched, Item, Job, Queue, Result
+from app.jobs import PROOF_SECONDS, Batched, Item, Job, Queue, Result
 
 
 class BatchFailedError(Exception):
@@ -46,6 +46,7 @@ class Batcher(Generic[Item, Result]):
         self._queue: Queue[Item, Result] = Queue(max_waiting)
         self._stuck_after = stuck_after
         self._began = math.inf
+        self._succeeded = -math.inf
 
     async def __aenter__(self) -> Self:
         self._queue.open()
@@ -62,6 +63,11 @@ class Batcher(Generic[Item, Result]):
     def waiting(self) -> int:
         """Items that wait for their batch."""
         return len(self._queue)
+
+    @property
+    def proven(self) -> bool:
+        """Whether a batch came to a good end just now."""
+        return time.monotonic() - self._succeeded < PROOF_SECONDS
 
     def check(self) -> None:
         """Raises ClosedError or StoppedError where nothing submitted now would be done."""
@@ -93,12 +99,14 @@ class Batcher(Generic[Item, Result]):
             if len(results) != len(items):
                 raise ValueError(f"{len(results)} results for {len(items)} items")
         except BaseException as error:  # also what would end the thread: the next batch finds it at work
+            self._succeeded = -math.inf
             for job in batch:
                 job.settle(_failure(error))
             return
         finally:
             self._began = math.inf
-        ran, rest = time.monotonic() - started, iter(results)
+        self._succeeded = time.monotonic()
+        ran, rest = self._succeeded - started, iter(results)
         for job in batch:
             job.settle(Batched(list(islice(rest, len(job.items))), started - job.since, ran))
 

@@ -4,22 +4,37 @@ A child that crashes, hangs or wants too much costs one picture: it is ended and
 """
 
 import asyncio
+import math
 import multiprocessing
 import resource
+import time
+import warnings
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLongError
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from app.jobs import PROOF_SECONDS
 from model.images import CorruptImage, ImageLimits, WorkingCopy, working_copy
 
 T = TypeVar("T")
 
-_MEMORY_BYTES = 2**30
-_CPU_SECONDS = 5
-_WALL_SECONDS = 3
+_START_SECONDS = 3
 _TRIES = 3
+_LOST = (ProcessExpired, TooLongError, BrokenProcessPool)
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """What a child may use: bytes of address space; for one picture, seconds of processor time and of waiting."""
+
+    memory_bytes: int = 2**30
+    cpu_seconds: int = 5
+    wall_seconds: float = 3.0
 
 
 class ChildLostError(Exception):
@@ -27,68 +42,105 @@ class ChildLostError(Exception):
 
 
 class Decoders:
-    """As many children as asked for, while its `with` block lasts."""
+    """As many children as asked for, while its `with` block lasts.
 
-    def __init__(self, limits: ImageLimits, processes: int) -> None:
+    Each is in a pool of its own, so that one that dies with a lock in its hands locks out nobody else.
+    """
+
+    def __init__(self, limits: ImageLimits, processes: int, child: ChildLimits | None = None) -> None:
         self._limits = limits
         self._processes = processes
+        self._child = child or ChildLimits()
+        self._answered = -math.inf
 
     def __enter__(self) -> Self:
-        self._pool = self._start()
+        self._pools = {_new_pool(self._child) for _ in range(self._processes)}
+        self._idle: asyncio.Queue[ProcessPool] = asyncio.Queue()
+        for pool in self._pools:
+            self._schedule(pool, _nothing, ())  # has a child ready before the first picture comes
+            self._idle.put_nowait(pool)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        for pool in self._pools:
+            _end(pool)
 
     async def decode(self, data: bytes) -> WorkingCopy:
         """One picture. Raises what `model.images.working_copy` raises; CorruptImage where a child was lost over it."""
         try:
-            return await self._ask(_decode, data, self._limits)
+            return await self._ask(_decode, data, self._limits, self._child.cpu_seconds)
         except ChildLostError as error:
             raise CorruptImage from error
 
     async def check(self) -> None:
-        """Raises ChildLostError where no child answers."""
-        await self._ask(_nothing)
+        """Raises ChildLostError where no child answers. One that just did is not asked again: it may be busy."""
+        if time.monotonic() - self._answered > PROOF_SECONDS:
+            await self._ask(_nothing)
 
     async def _ask(self, work: Callable[..., T], *arguments: object) -> T:
         for _ in range(_TRIES):
-            pool = self._pool
+            pool = await self._idle.get()  # a caller that leaves before its turn costs no work
             try:
-                future = pool.schedule(work, args=arguments, timeout=_WALL_SECONDS)
-                # A caller that leaves takes no child with it.
-                return await asyncio.shield(asyncio.wrap_future(future))
-            except (ProcessExpired, TooLongError) as error:
-                raise ChildLostError from error
-            except RuntimeError:
-                self._replace(pool)
+                # A caller that leaves later takes no child with it.
+                return await asyncio.shield(asyncio.create_task(self._run(pool, work, arguments)))
+            except BrokenProcessPool:
+                continue  # the child was lost between two pictures: this one is not at fault
         raise ChildLostError
 
-    def _start(self) -> ProcessPool:
-        # Forked from a server that has loaded what decoding needs and no more: a new child costs milliseconds, and
-        # inherits neither the service's threads nor its memory.
-        children = multiprocessing.get_context("forkserver")
-        children.set_forkserver_preload([__name__])
-        pool = ProcessPool(self._processes, initializer=_confine, context=children)
-        pool.schedule(_nothing)
-        return pool
+    async def _run(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        lost = True
+        try:
+            # In a thread: where the server of children was lost too, another has to start first.
+            task = await asyncio.to_thread(self._schedule, pool, work, arguments)
+            answer = asyncio.wrap_future(task)
+            # Pebble's own limit begins when the child says that it has the picture, which a dead one never does.
+            await asyncio.wait([answer], timeout=_START_SECONDS)
+            if not (answer.done() or task.running()):
+                raise BrokenProcessPool
+            await asyncio.wait([answer], timeout=self._child.wall_seconds)
+            lost = not answer.done() or isinstance(answer.exception(), _LOST)
+            if not answer.done():
+                raise ChildLostError
+            self._answered = -math.inf if lost else time.monotonic()
+            return answer.result()
+        except (ProcessExpired, TooLongError) as error:
+            raise ChildLostError from error
+        finally:
+            if lost:
+                self._pools.remove(pool)
+                asyncio.get_running_loop().run_in_executor(None, _end, pool)
+                self._pools.add(pool := _new_pool(self._child))
+            self._idle.put_nowait(pool)
 
-    def _replace(self, broken: ProcessPool) -> None:
-        # Pebble gives up a pool whose child is killed while all are idle; the pictures that waited are not at fault.
-        if self._pool is broken:
-            self._pool = self._start()
-            broken.stop()  # type: ignore[no-untyped-call]
+    def _schedule(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> "Future[T]":
+        try:
+            return pool.schedule(work, args=arguments, timeout=self._child.wall_seconds)
+        except RuntimeError as error:  # it has noticed already that its child is gone
+            raise BrokenProcessPool from error
 
 
-def _confine() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+def _new_pool(limits: ChildLimits) -> ProcessPool:
+    # Forked from a server that has loaded what decoding needs and no more: a new child costs milliseconds, and
+    # inherits neither the service's threads nor its memory.
+    children = multiprocessing.get_context("forkserver")
+    children.set_forkserver_preload([__name__])
+    return ProcessPool(1, initializer=_confine, initargs=(limits.memory_bytes,), context=children)
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _confine(memory_bytes: int) -> None:
+    warnings.simplefilter("ignore")  # of Pillow, about what is in a picture: nothing for the log
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _decode(data: bytes, limits: ImageLimits) -> WorkingCopy:
+def _decode(data: bytes, limits: ImageLimits, cpu_seconds: int) -> WorkingCopy:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + 1 + _CPU_SECONDS
+    most = int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
     return working_copy(data, limits)
 

@@ -12,6 +12,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+PROOF_SECONDS = 1.0
+"""For so long what was just done shows that more can be done: whoever is busy need not be asked."""
+
+
 class QueueFullError(Exception):
     """Too much is waiting already; nothing was done, and trying again later is safe."""
 

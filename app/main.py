@@ -52,7 +52,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
     metrics = Metrics(engine.manifest, lambda: batcher.waiting, lambda: admission.in_flight)
     policy = Policy(engine.manifest, settings.fmr)
-    decoders = Decoders(settings.image_limits, settings.decoders)
+    decoders = Decoders(settings.image_limits, settings.decoders, settings.child_limits)
     finding = Finding(engine.faces, settings.cores)
 
     async def check() -> None:

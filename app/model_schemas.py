@@ -43,6 +43,7 @@ class Limits(Shape):
     max_body_bytes: int = Field(examples=[22020096])
     max_pixels: int = Field(examples=[25000000])
     min_side: int = Field(examples=[32])
+    max_scans: int = Field(description="Of a JPEG", examples=[100])
 
 
 class Model(ModelIdentity):

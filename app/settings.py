@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.decoding import ChildLimits
 from model.images import ImageLimits
 
 PREFIX = "FACEPAIR_"
@@ -39,6 +40,9 @@ class Settings(BaseSettings):
     min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
     max_scans: int = Field(100, description="Most scans of a JPEG", ge=1)
     decoders: int = Field(2, description="Child processes that decode pictures", ge=1)
+    decoder_memory_bytes: int = Field(2**30, description="Address space of each of them, in bytes", ge=2**28)
+    decoder_cpu_seconds: int = Field(5, description="Processor time for one picture, in seconds", ge=1, le=3600)
+    decoder_timeout: Seconds = Field(3, description="Seconds for one picture to be decoded")
     max_batch: int = Field(8, description="Most faces embedded in one go", ge=4)
     max_waiting: int = Field(128, description="Most faces waiting to be embedded; more get 503", ge=4)
     max_in_flight: int = Field(64, description="Most requests worked on at a time; more get 503", ge=1)
@@ -53,6 +57,10 @@ class Settings(BaseSettings):
     @property
     def cores(self) -> int:
         return self.threads or os.cpu_count() or 1
+
+    @property
+    def child_limits(self) -> ChildLimits:
+        return ChildLimits(self.decoder_memory_bytes, self.decoder_cpu_seconds, self.decoder_timeout)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, WebPImagePlugin
 
+from model import webp
 from model.upright import DECODER_ERRORS, rgb, upright
 
 Rgb: TypeAlias = NDArray[np.uint8]
@@ -111,8 +112,13 @@ def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
 def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
     """The picture, its header judged and no pixel decoded; faults of the decoder within are CorruptImage."""
     try:
-        with _opener(data)(io.BytesIO(data)) as picture:
-            _check(picture, limits)
+        opener = _opener(data)
+        if opener is WebPImagePlugin.WebPImageFile and (size := webp.size_of(data)):
+            _check(size, limits)
+        with opener(io.BytesIO(data)) as picture:
+            _check(picture.size, limits)
+            if getattr(picture, "n_frames", 1) > 1:
+                raise AnimatedImage
             if picture.format == "JPEG" and data.count(_SCAN_MARKER) > limits.max_scans:
                 raise TooExpensive
             yield picture
@@ -135,10 +141,8 @@ def _opener(data: bytes) -> Callable[[io.BytesIO], Image.Image]:
     raise UnsupportedFormat
 
 
-def _check(picture: Image.Image, limits: ImageLimits) -> None:
-    if picture.width * picture.height > limits.max_pixels:
+def _check(size: tuple[int, int], limits: ImageLimits) -> None:
+    if size[0] * size[1] > limits.max_pixels:
         raise TooManyPixels
-    if min(picture.size) < limits.min_side:
+    if min(size) < limits.min_side:
         raise ImageTooSmall
-    if getattr(picture, "n_frames", 1) > 1:
-        raise AnimatedImage

@@ -14,14 +14,14 @@ from PIL import Image, ImageOps
 from model.embedder import Embedder
 from model.faces import Crop
 from model.finders import compute_alone
-from model.images import decode
+from model.images import decode, working_copy
 
 Given = TypeVar("Given")
 Pair: TypeAlias = tuple[bytes, bytes]
 
 
 def _crop(embedder: Embedder, picture: bytes) -> Crop:
-    return embedder.faces.find(decode(picture)).crop
+    return embedder.faces.find(working_copy(picture).pixels).crop
 
 
 def pairs_a_second(embedder: Embedder, pairs: Sequence[Pair], seconds: float, cores: int) -> dict[str, float]:
@@ -56,7 +56,7 @@ def large_jpeg_seconds(picture: bytes, rounds: int = 9) -> tuple[float, float]:
     buffer = io.BytesIO()
     ImageOps.fit(Image.fromarray(decode(picture)), (4000, 3000)).save(buffer, "JPEG", quality=90)
     large = [buffer.getvalue()] * rounds
-    return _median(decode, large), _median(_decode_in_full, large)
+    return _median(working_copy, large), _median(_decode_in_full, large)
 
 
 def _decode_in_full(data: bytes) -> None:

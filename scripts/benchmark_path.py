@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from model import bundle
 from model.embedder import Embedder
 from model.faces import NoFaceFound
-from model.images import decode
+from model.images import decode, working_copy
 
 STAGES = ("decode", "find, align and judge the face", "embed")
 
@@ -59,7 +59,7 @@ def jpeg(path: Path, side: int) -> bytes:
 def _stages(embedder: Embedder, data: bytes) -> list[float] | None:
     """Seconds of each stage, or None where there is no face."""
     times = [time.perf_counter()]
-    picture = decode(data)
+    picture = working_copy(data).pixels
     times.append(time.perf_counter())
     try:
         face = embedder.faces.find(picture)

@@ -29,6 +29,9 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "terms": faults.terminations,
 }
 
+_GROWTH_CASES = 100_000
+_MOST_GROWTH = 1.0  # MiB in so many cases
+
 
 class State(msgspec.Struct):
     """How far a shard has come. `samples`: cases done and megabytes of the service then, in one life of the service."""
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str] | None = None, campaigns: Mapping[str, Campaig
             with terminal.replacing(path) as scratch:
                 scratch.write_bytes(msgspec.json.encode(state))
     print(_figures(state))
-    if state.faults:
+    if state.faults or _growth(state) > _MOST_GROWTH:
         sys.exit(1)
 
 
@@ -88,11 +91,18 @@ def _figures(state: State) -> str:
         *(f"  {count} {name}" for name, count in sorted(state.counts.items())),
         *(f"  FAULT {fault}" for fault in state.faults[:20]),
     ]
-    if len(state.samples) > 2:
-        done, megabytes = zip(*state.samples[len(state.samples) // 10 :], strict=True)  # the first tenth warms up
-        slope = float(np.polyfit(done, megabytes, 1)[0]) * 100_000
-        lines.append(f"  {megabytes[0]:.0f} to {megabytes[-1]:.0f} MiB, {slope:+.2f} MiB in 100,000 cases")
+    if state.samples:
+        first, last = state.samples[0][1], state.samples[-1][1]
+        lines.append(f"  {first:.0f} to {last:.0f} MiB, {_growth(state):+.2f} MiB in 100,000 cases")
     return "\n".join(lines)
+
+
+def _growth(state: State) -> float:
+    """MiB in 100,000 cases: the slope, once there were as many; the first tenth warms up."""
+    if state.done < _GROWTH_CASES or not state.samples:
+        return 0.0
+    done, megabytes = zip(*state.samples[len(state.samples) // 10 :], strict=True)
+    return float(np.polyfit(done, megabytes, 1)[0]) * _GROWTH_CASES
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ async def _terminate(service: Running, seed: int, number: int, outcome: Outcome)
         outcome.faults.append(f"case {number}: no end after {_EXIT_SECONDS:g} s")
     else:
         outcome.counts[f"exit {code}"] += 1
+        if code not in (0, -signal.SIGTERM):
+            outcome.faults.append(f"case {number}: ended with {code}")
     for asked, answer in answered:
         outcome.counts[f"{'before' if asked < signalled else 'after'} the signal: {_name(answer)}"] += 1
         if asked < signalled - _LEEWAY_SECONDS and fault_of(answer):

@@ -13,6 +13,7 @@ from PIL import Image
 
 _TELLING = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 _BASES = 64
+_LARGE = 60  # a JPEG that is reduced while it is decoded
 
 
 def damaged(seed: int, number: int) -> bytes:
@@ -28,7 +29,8 @@ def damaged(seed: int, number: int) -> bytes:
 def base(seed: int, number: int) -> bytes:
     """A sound file of one of the formats, sizes, modes and options in turn."""
     rng = np.random.default_rng([seed, number, 1])
-    height, width = (int(side) for side in rng.integers(32, 160, 2))
+    sides = rng.integers(2000, 2400, 2) if number == _LARGE else rng.integers(32, 160, 2)
+    height, width = (int(side) for side in sides)
     coarse = rng.integers(0, 256, (6, 5, 4), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize((width, height))
     kind, mode, options = _KINDS[number % len(_KINDS)]

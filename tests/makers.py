@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ def encoded(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: An
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def bare_webp(width: int, height: int) -> bytes:
+    """The header of a lossless WebP of this size, and nothing to decode."""
+    body = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + bytes(41)
+    chunk = b"VP8L" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> bytes:

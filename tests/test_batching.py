@@ -25,7 +25,7 @@ class Slow:
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
         self.started.set()
-        assert self.gate.wait(5)
+        assert self.gate.wait(60)
         if -1 in items:
             raise RuntimeError("no such item")
         if -2 in items:
@@ -202,6 +202,7 @@ async def test_closing_finishes_what_waits_and_takes_nothing_more() -> None:
 async def test_waiting_and_running_times_are_told() -> None:
     async with busy(Slow()) as batcher:
         waiting = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0)
         await asyncio.sleep(0.05)
         assert not waiting.done()
     result = await waiting

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from PIL import Image
 from portraits import portrait
 
 from app import decoding
-from app.decoding import ChildLostError, Decoders
+from app.decoding import ChildLimits, ChildLostError, Decoders
 from model import bundle
 from model.embedder import Embedder, distances
 from model.faces import enlarged
@@ -33,7 +34,11 @@ async def decoders() -> AsyncIterator[Decoders]:
 
 
 async def in_child(decoders: Decoders, work: Any, *arguments: Any) -> Any:
-    return await asyncio.wrap_future(decoders._pool.schedule(work, args=arguments))
+    return await asyncio.wrap_future(next(iter(decoders._pools)).schedule(work, args=arguments))
+
+
+async def children(decoders: Decoders) -> set[int]:
+    return {await asyncio.wrap_future(pool.schedule(os.getpid)) for pool in decoders._pools}
 
 
 async def test_a_child_gives_what_this_process_would(decoders: Decoders) -> None:
@@ -46,6 +51,29 @@ async def test_children_are_small_and_confined(decoders: Decoders) -> None:
     assert await in_child(decoders, eval, "'torch' in __import__('sys').modules") is False
     with pytest.raises(MemoryError):
         await in_child(decoders, bytearray, 2 * 2**30)
+    assert await in_child(decoders, resource.getrlimit, resource.RLIMIT_CORE) == (0, 0)
+
+
+async def test_each_picture_has_its_own_processor_time() -> None:
+    with Decoders(ImageLimits(), processes=1) as decoders:
+        await in_child(decoders, bad_children.work, 0.5)
+        await decoders.decode(GOOD)
+        limit, used = await in_child(decoders, bad_children.processor_time)
+    assert 5 - 0.2 < limit - used <= 5 + 1
+
+
+async def test_a_caller_that_leaves_takes_no_child_with_it(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = await children(decoders)
+    monkeypatch.setattr(decoding, "_decode", bad_children.doze)
+    leaving = [asyncio.create_task(decoders.decode(GOOD)) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    for task in leaving:
+        task.cancel()
+    await asyncio.wait(leaving)
+    monkeypatch.undo()
+    await asyncio.sleep(1)
+    assert (await decoders.decode(GOOD)).size == (92, 112)
+    assert await children(decoders) == before
 
 
 async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
@@ -65,24 +93,31 @@ async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
 
 
 async def test_children_that_are_killed_between_pictures_are_replaced(decoders: Decoders) -> None:
-    for number in {await in_child(decoders, os.getpid) for _ in range(20)}:
+    for number in await children(decoders):
         os.kill(number, signal.SIGKILL)
     fates = await asyncio.gather(*(decoders.decode(GOOD) for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(fate, CorruptImage) for fate in fates) <= 2
     assert (await decoders.decode(GOOD)).size == (92, 112)
 
 
-async def test_a_picture_that_takes_too_long_is_given_up(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_WALL_SECONDS", 0.3)
-    monkeypatch.setattr(decoding, "_decode", bad_children.hang)
-    with pytest.raises(CorruptImage):
+async def test_a_picture_that_takes_too_long_is_given_up_and_its_neighbour_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Decoders(ImageLimits(), 2, ChildLimits(wall_seconds=1)) as decoders:
         await decoders.decode(GOOD)
-    monkeypatch.undo()
-    assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
+        monkeypatch.setattr(decoding, "_decode", bad_children.hang)
+        hanging = asyncio.create_task(decoders.decode(GOOD))
+        await asyncio.sleep(0)
+        monkeypatch.undo()
+        assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
+        with pytest.raises(CorruptImage):
+            await hanging
+        assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
 
 
 async def test_it_is_told_where_no_child_answers(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     await decoders.check()
+    monkeypatch.setattr(decoding, "PROOF_SECONDS", -1)  # not even what was just done
     monkeypatch.setattr(decoding, "_nothing", bad_children.die)
     with pytest.raises(ChildLostError):
         await decoders.check()
@@ -95,6 +130,8 @@ async def test_what_is_wrong_with_a_picture_comes_back_by_name(decoders: Decoder
         await decoders.decode(GOOD[:200])
     with pytest.raises(TooManyPixels):
         await decoders.decode(makers.encoded(Image.new("1", (9000, 9900))))
+    with pytest.raises(TooManyPixels):  # for which a child has not the memory that Pillow's plug-in takes at once
+        await decoders.decode(makers.bare_webp(16383, 16383))
 
 
 def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
@@ -106,6 +143,8 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(TooExpensive):
         working_copy(bomb)
     assert time.process_time() - started < 0.5
+    with pytest.raises(TooExpensive):
+        working_copy(bomb[: len(bomb) // 2])  # which no decoder would take: it is not asked
     assert working_copy(data).pixels.shape == (112, 92, 3)
 
 

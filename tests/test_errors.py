@@ -118,6 +118,7 @@ async def test_a_body_without_announced_length_is_bounded_too(client: httpx.Asyn
 
 async def test_unknown_paths_and_methods(client: httpx.AsyncClient) -> None:
     assert_problem(await client.get("/nothing"), 404, "not_found")
+    assert_problem(await client.post("/verify/"), 404, "not_found")  # not sent elsewhere
     assert_problem(await client.get("/static-offline-docs/../../etc/passwd"), 404, "not_found")
     refused = await client.get("/verify")
     assert_problem(refused, 405, "method_not_allowed")
@@ -178,3 +179,11 @@ async def test_a_full_queue_is_503_with_retry_after(client: httpx.AsyncClient, s
 def test_each_code_has_one_status() -> None:
     kinds = [*ERRORS.values(), *HTTP_ERRORS.values()]
     assert len({(kind.code, kind.status) for kind in kinds}) == len({kind.code for kind in kinds})
+
+
+async def test_what_fastapi_itself_refuses_is_told_in_our_words(service: FastAPI, client: httpx.AsyncClient) -> None:
+    @service.get("/numbers/{number}")
+    async def _(number: int) -> int:
+        return number
+
+    assert_problem(await client.get(f"/numbers/{MARK}"), 422, "invalid_parameter")

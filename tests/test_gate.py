@@ -12,10 +12,12 @@ import httpx
 import makers
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message, Scope
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
-from app.gate import OPEN
-from app.keys import KeysError, read_keys
+from app.gate import OPEN, Gate
+from app.jobs import DeadlineExceededError
+from app.keys import Keys, KeysError, UnauthorizedError, read_keys
 from app.main import create_app
 from app.settings import Settings
 
@@ -97,7 +99,7 @@ async def opened(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def short(settings: Settings) -> AsyncIterator[FastAPI]:
     """A service with short deadlines and little room."""
-    limits = {"body_timeout": 0.2, "request_timeout": 0.6, "max_in_flight": 2, "max_body_bytes": 50_000}
+    limits = {"body_timeout": 1.0, "request_timeout": 2.0, "max_in_flight": 2, "max_body_bytes": 50_000}
     async with opened(settings.model_copy(update=limits)) as service:
         yield service
 
@@ -267,7 +269,7 @@ async def test_a_body_that_stalls_is_given_up(short: FastAPI, sent: int) -> None
     call = await Call(pieces=[BODY[:sent], 50.0, BODY[sent:]]).to(short)
     assert call.is_refused(408, "request_timeout")
     assert call.answer.headers["connection"] == "close"
-    assert 0.15 < time.monotonic() - began < 2
+    assert 0.9 < time.monotonic() - began < 40
     assert (await Call().to(short)).status == 200
 
 
@@ -283,7 +285,7 @@ async def test_work_that_takes_too_long_is_given_up(short: FastAPI) -> None:
     call = await Call(pieces=[BODY[:99], 0.15, BODY[99:]]).to(short)  # the client's time is not the service's
     assert call.is_refused(503, "deadline_exceeded")
     assert call.answer.headers["retry-after"] == "1"
-    assert 0.7 < time.monotonic() - began < 3
+    assert 2.1 < time.monotonic() - began < 40
     assert slow.cancelled
     short.state.verifier = whole
     assert (await Call().to(short)).status == 200
@@ -350,3 +352,92 @@ def test_a_digest_is_read_as_the_usual_tools_print_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"k").hexdigest()
     (tmp_path / "keys").write_text(f"{digest}  -\n{'A' * 64}\n")
     assert read_keys(tmp_path / "keys") == {"-": bytes.fromhex(digest), "key-2": b"\xaa" * 32}
+
+
+async def test_a_length_of_thousands_of_digits_is_too_large(short: FastAPI) -> None:
+    call = await Call([(b"content-length", b"9" * 5000)], pieces=[], length=0).to(short)
+    assert call.is_refused(413, "body_too_large")
+
+
+def test_a_key_is_compared_with_every_digest_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {name: hashlib.sha256(name.encode()).digest() for name in ("anna", "berta", "carla")}
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("app.keys.hmac.compare_digest", compare)
+    assert Keys(known).caller(Headers({"x-api-key": "anna"}), None) == "anna"
+    with pytest.raises(UnauthorizedError):
+        Keys(known).caller(Headers({"x-api-key": "dora"}), None)
+    shown = [hashlib.sha256(key).digest() for key in (b"anna", b"dora")]
+    assert compared == [(digest, other) for digest in shown for other in known.values()]
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 513, "schlüssel".encode()])
+def test_what_is_no_key_opens_nothing_although_its_digest_is_known(key: bytes) -> None:
+    with pytest.raises(UnauthorizedError):
+        Keys({"anna": hashlib.sha256(key).digest()}).caller(Headers(raw=[(b"x-api-key", key)]), None)
+
+
+async def test_what_is_refused_for_load_costs_no_quota(keyed: Settings) -> None:
+    async with opened(keyed.model_copy(update={"requests_per_minute": 2, "max_in_flight": 1})) as service:
+        first = asyncio.create_task(Call([ANNA], pieces=[BODY[:99], 0.3, BODY[99:]]).to(service))
+        await asyncio.sleep(0.02)
+        assert (await Call([ANNA]).to(service)).is_refused(503, "overloaded")
+        assert (await first).status == 200
+        assert (await Call([ANNA]).to(service)).status == 200
+
+
+class Late:
+    """A verifier that notes how many seconds it is given."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def embed(self, _: bytes, deadline: float) -> None:
+        self.seconds.append(deadline - time.monotonic())
+        raise DeadlineExceededError
+
+
+async def test_the_time_for_the_work_counts_from_the_whole_body(short: FastAPI) -> None:
+    short.state.verifier = late = Late()
+    assert (await Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(short)).is_refused(503, "deadline_exceeded")
+    [seconds] = late.seconds
+    assert seconds <= short.state.settings.request_timeout
+
+
+@dataclass
+class Unhurried(Call):
+    """A client that takes each part of its answer late."""
+
+    async def send(self, message: Message) -> None:
+        await asyncio.sleep(2.5)
+        await super().send(message)
+
+
+async def test_a_client_may_take_its_answer_slowly(short: FastAPI) -> None:
+    assert (await Unhurried().to(short)).answer.json()["dimension"] == 50
+
+
+async def test_a_client_that_leaves_within_its_body_is_counted_as_gone(short: FastAPI) -> None:
+    await Call(pieces=[BODY[:99], 0.0], length=len(BODY), leaves_after=0).to(short)
+    counted = short.state.metrics.text()
+    assert b'facepair_requests_total{route="/embed",status="499"} 1.0' in counted
+    assert b"facepair_errors_total{" not in counted
+
+
+async def test_a_fault_after_the_answer_began_breaks_it_off(short: FastAPI) -> None:
+    async def faulty(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("a fault")
+
+    state = short.state
+    gate = Gate(
+        faulty, settings=state.settings, keys=Keys({}), admission=state.admission, metrics=state.metrics, routes=set()
+    )
+    call = Call(method="GET")
+    with pytest.raises(RuntimeError, match="a fault"):
+        await call.to(gate)  # type: ignore[arg-type] # is called as a service is
+    assert [message["type"] for message in call.sent] == ["http.response.start"]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PpmImagePlugin, WebPImagePlugin
 
+from model import webp
 from model.images import (
     AnimatedImage,
     CorruptImage,
@@ -70,10 +71,11 @@ def test_every_exif_orientation_is_made_upright(orientation: int) -> None:
     np.testing.assert_array_equal(decode(makers.turned(COLOUR, orientation)), COLOUR)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0junk", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0" + b"\xff" * 60])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_broken_exif_is_ignored(exif: bytes) -> None:
-    assert decode(makers.encoded(COLOUR, "JPEG", exif=exif)).shape == COLOUR.shape
+def test_broken_exif_is_ignored(exif: bytes, kind: str) -> None:
+    assert decode(makers.encoded(COLOUR, kind, exif=exif)).shape == COLOUR.shape
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "BMP", "ICO", "AVIF", "EPS"])
@@ -113,12 +115,6 @@ def _bare_jpeg(width: int, height: int) -> bytes:
     return b"\xff\xd8" + frame + b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11\0\x3f\0\xff\xd9"
 
 
-def _bare_webp(width: int, height: int) -> bytes:
-    body = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + bytes(41)
-    chunk = b"VP8L" + struct.pack("<I", len(body)) + body
-    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -127,14 +123,41 @@ def _bare_webp(width: int, height: int) -> bytes:
         _bare_png(5001, 5000),
         _bare_jpeg(65535, 65535),
         _bare_jpeg(5001, 5000),
-        _bare_webp(16383, 16383),
-        _bare_webp(5001, 5000),
+        makers.bare_webp(16383, 16383),
+        makers.bare_webp(5001, 5000),
         b"P6\n5001 5000\n255\n",
     ],
 )
 def test_too_many_pixels_are_refused_from_the_header_alone(data: bytes) -> None:
     with pytest.raises(TooManyPixels):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        makers.encoded(COLOUR, "WEBP"),
+        makers.encoded(COLOUR, "WEBP", lossless=True),
+        makers.encoded(Image.fromarray(COLOUR).convert("RGBA"), "WEBP", exif=b"Exif\0\0II*\0"),
+    ],
+    ids=["VP8", "VP8L", "VP8X"],
+)
+def test_the_size_of_a_webp_is_known_before_it_is_opened(picture: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    height, width = COLOUR.shape[:2]
+    assert webp.size_of(picture) == (width, height)
+    monkeypatch.setattr(WebPImagePlugin.WebPImageFile, "_open", None)
+    with pytest.raises(TooManyPixels):
+        decode(picture, ImageLimits(max_pixels=height * width - 1))
+
+
+def test_a_webp_that_begins_with_something_else_has_no_size() -> None:
+    assert webp.size_of(b"RIFF\0\0\0\0WEBPICCP") is None
+
+
+def test_of_a_jpeg_with_others_behind_it_the_first_is_taken() -> None:
+    frames = [Image.fromarray(pixels) for pixels in (COLOUR, 255 - COLOUR)]
+    many = makers.encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(decode(many), decode(makers.encoded(frames[0], "JPEG")))
 
 
 def test_limits_are_those_given() -> None:
@@ -190,3 +213,15 @@ def test_a_palette_picture_without_a_palette_is_corrupt() -> None:
     (length,) = struct.unpack_from(">I", data, start)
     with pytest.raises(CorruptImage):
         decode(data[:start] + data[start + 12 + length :])
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, SyntaxError, struct.error, zlib.error, MemoryError, EOFError])
+def test_what_a_decoder_raises_is_a_reason_never_a_fault(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def load(_: object) -> None:
+        raise error("of the library")
+
+    monkeypatch.setattr(PpmImagePlugin.PpmImageFile, "load", load)
+    with pytest.raises(CorruptImage):
+        decode(makers.encoded(makers.face(1), "PPM"))

@@ -18,6 +18,7 @@ import httpx
 import makers
 import msgspec
 import pytest
+from PIL import Image
 
 from app.main import build
 from model import bundle
@@ -225,3 +226,12 @@ def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: byt
     assert "/embed" in log
     assert "Jane" not in log
     assert "embedding" not in log.replace("/embed", "")
+
+
+def test_every_line_of_the_log_is_json_whatever_is_in_a_picture(bundle_folder: Path) -> None:
+    odd = makers.encoded(Image.fromarray(makers.face(1)), "JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 60)
+    with running("facepair", bundle_folder) as (address, process):
+        assert httpx.post(f"{address}/embed", files={"image": odd}).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=25)
+    assert all(json.loads(line)["level"] == "INFO" for line in log.splitlines())

@@ -2,12 +2,14 @@ import asyncio
 import json
 from pathlib import Path
 
+import bad_children
 import httpx
 import makers
 import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from app import decoding
 from app.main import create_app
 from app.settings import Settings
 from model.embedder import Embedder, distances
@@ -82,6 +84,16 @@ async def test_model_tells_all_there_is(client: httpx.AsyncClient, settings: Set
 async def test_it_is_alive_and_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/livez")).json() == {"status": "ok"}
     assert (await client.get("/readyz")).json() == {"status": "ok"}
+
+
+async def test_it_is_not_ready_where_no_picture_can_be_decoded(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_nothing", bad_children.die)
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    monkeypatch.undo()
+    assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_it_is_not_ready_when_closed(service: FastAPI) -> None:

@@ -5,10 +5,11 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; b
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 LIMITS = {"header_timeout": 0.5, "body_timeout": 1, "request_timeout": 3, "max_connections": 300, "max_in_flight": 4}
+LIMITS |= {"max_header_bytes": 20_000}  # more than uvicorn takes by itself
 
 
 @dataclass
@@ -62,7 +64,9 @@ class Good:
     def _ask(self) -> None:
         while True:
             try:
-                self.statuses.append(httpx.post(f"{self.address}/embed", files={"image": PICTURE}).status_code)
+                self.statuses.append(
+                    httpx.post(f"{self.address}/embed", files={"image": PICTURE}, timeout=60).status_code
+                )
             except httpx.HTTPError as error:
                 self.statuses.append(repr(error))
             if self._end.wait(0.2):
@@ -157,11 +161,19 @@ def test_who_is_slow_or_large_is_closed_in_time(server: Server, name: str) -> No
         with suppress(ConnectionError):
             send(connection)
         answer = rest(connection)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # of 50 and more that it would take
     if expected is None:
         assert answer == b""
     elif answer or name != "a head of 64 MB":  # whose sender may find the line cut before it listens
         assert problem(answer) == expected
+
+
+def test_a_head_may_be_as_large_as_the_setting_says(server: Server) -> None:
+    with server.connect() as connection:
+        in_pieces(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 18_000, b"\r\nConnection: close\r\n\r\n")(
+            connection
+        )
+        assert rest(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_connection_kept_open_is_closed_too(server: Server) -> None:
@@ -182,15 +194,10 @@ def test_an_upload_after_its_refusal_is_not_read_for_ever(server: Server) -> Non
 
 
 def test_many_idle_connections_lock_nobody_out(server: Server) -> None:
-    idle: list[socket.socket] = []
-    with unharmed(server):
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            idle.append(server.connect())
+    with ExitStack() as idle, unharmed(server):
+        for _ in range(600):  # twice as many as may be
+            idle.enter_context(server.connect())
             time.sleep(0.001)
-    assert len(idle) > LIMITS["max_connections"]
-    for connection in idle:
-        connection.close()
 
 
 def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
@@ -224,9 +231,8 @@ def test_what_was_let_in_is_finished_after_sigterm(short_drain: Server) -> None:
         assert httpx.get(f"{short_drain.address}/livez").status_code == 200
         admitted.sendall(REQUEST[-99:])
         assert admitted.recv(65536).startswith(b"HTTP/1.1 200 ")
-        began = time.monotonic()
-        short_drain.process.communicate(timeout=25)
-        assert time.monotonic() - began < 6  # although the stalled one is there still
+        short_drain.process.communicate(timeout=25)  # although the stalled one is there still
+        assert short_drain.process.returncode in (0, -signal.SIGTERM)  # by itself, before the alarm
 
 
 def test_with_nothing_to_finish_it_ends_at_once(bundle_folder: Path) -> None:
@@ -236,7 +242,27 @@ def test_with_nothing_to_finish_it_ends_at_once(bundle_folder: Path) -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=25)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # of the 25 that it may take
     lines = [json.loads(line) for line in log.splitlines()]
     [ours] = [line for line in lines if line.get("request_id") == "the-one"]
     assert (ours["route"], ours["status"], ours["caller"]) == ("/embed", 200, "keyless")
+
+
+def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_is_served(bundle_folder: Path) -> None:
+    with running("facepair", bundle_folder, max_connections=20, header_timeout=60) as (address, process):
+        server = Server(address, process)
+        with server.connect() as served, ExitStack() as stack:
+            served.sendall(REQUEST[:-99])
+            time.sleep(0.3)
+            idle = [stack.enter_context(server.connect()) for _ in range(40)]
+            assert rest(idle[0]) == b""
+            served.sendall(REQUEST[-99:])
+            assert served.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
+    code = (
+        "import signal, time, uvicorn; from app.admission import Admission; from app.server import Server\n"
+        "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(60)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == -signal.SIGALRM

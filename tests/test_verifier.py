@@ -5,6 +5,7 @@ import pytest
 
 from app.batching import Batcher
 from app.finding import Finding
+from app.jobs import DeadlineExceededError
 from app.verifier import RefusedImageError, Verifier
 from model.decision import Policy
 from model.embedder import Embedder, Embedding
@@ -49,3 +50,28 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
     assert batches == [2]
     assert verified.faces["image1"].quality.brightness < verified.faces["image2"].quality.brightness
     assert min(vars(verified.timings).values()) >= 0
+
+
+class Late:
+    """A batcher that notes until when the work must have begun."""
+
+    def __init__(self) -> None:
+        self.deadlines: list[float] = []
+
+    async def submit(self, *_: Crop, deadline: float) -> None:
+        self.deadlines.append(deadline)
+        raise DeadlineExceededError
+
+
+async def test_the_deadline_goes_with_the_crops(embedder: Embedder) -> None:
+    async def grey(_: bytes) -> WorkingCopy:
+        return WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
+
+    late = Late()
+    with Finding(embedder.faces, 2) as finding:
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, late)  # type: ignore[arg-type]
+        with pytest.raises(DeadlineExceededError):
+            await verifier.verify(b"1", b"2", deadline=3.0)
+        with pytest.raises(DeadlineExceededError):
+            await verifier.embed(b"1", deadline=4.0)
+    assert late.deadlines == [3.0, 4.0]
