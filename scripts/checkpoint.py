@@ -1,5 +1,6 @@
 """A training run's state on disk: written whole after each report, read back without running any code."""
 
+import io
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +23,10 @@ def beside(bundle_folder: Path) -> Path:
 
 
 def save(path: Path, run: Resumable, data_sha256: str) -> None:
+    packed = io.BytesIO()  # writing by itself, torch says nothing of a full disk that anybody could understand
+    torch.save({"data": data_sha256, "run": run.state()}, packed)
     with terminal.replacing(path) as scratch:
-        torch.save({"data": data_sha256, "run": run.state()}, scratch)
+        scratch.write_bytes(packed.getvalue())
 
 
 def restore(path: Path, run: Resumable, data_sha256: str) -> None:

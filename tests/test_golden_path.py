@@ -93,6 +93,24 @@ def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, t
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("room", [100_000, 1_000_000], ids=["at the checkpoint", "at the bundle"])
+def test_a_full_disk_is_one_line_and_leaves_no_half_of_anything(data: Path, tmp_path: Path, room: int) -> None:
+    arguments = [str(ROOT / "scripts/train.py"), "--recipe", "tutorial", "--data", str(data)]
+    arguments += ["--out", str(tmp_path / "b"), *SMALL, "--epochs", "1", "--resume"]
+    full = "import resource, runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, 'scripts')\n"
+    full += (
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room})); runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", full, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (1, 1), ended.stderr
+    assert "File too large" in ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"b.checkpoint"}
+    assert "saved" in script(*("train.py", *arguments[1:]))
+
+
+@pytest.mark.slow
 def test_folds_measure_people_never_seen(data: Path, tmp_path: Path) -> None:
     log = script("train.py", "--recipe", "tutorial", "--data", data, "--folds", 2, *SMALL[:6], "--out", tmp_path / "no")
     assert "fold 2/2, people never seen: people 10" in log

@@ -25,6 +25,8 @@ from model.images import (
 )
 
 COLOUR = np.stack([makers.face(1), makers.face(2), makers.face(3)], axis=-1)
+LOOP = b"Exif\0\0II*\0\x08\0\0\0" + b"\1\0" + struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<I", 8)
+"""EXIF whose only directory is said to be within itself, and to follow itself."""
 
 
 @pytest.mark.parametrize("kind", ["PNG", "PPM"])
@@ -72,7 +74,9 @@ def test_every_exif_orientation_is_made_upright(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("exif", [b"Exif\0\0junk", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0" + b"\xff" * 60])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0junk", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0" + b"\xff" * 60, LOOP]
+)
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_broken_exif_is_ignored(exif: bytes, kind: str) -> None:
     assert decode(makers.encoded(COLOUR, kind, exif=exif)).shape == COLOUR.shape
@@ -84,7 +88,9 @@ def test_formats_that_nobody_allowed_are_refused(kind: str) -> None:
         decode(makers.encoded(Image.new("RGB", (64, 64)), kind))
 
 
-@pytest.mark.parametrize("data", [b"", b"P5", b"<svg/>", b"PK\x03\x04", b"P2\n2 2\n255\n1 2 3 4", b"Pf\n2 2\n-1\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"P5", b"<svg/>", b"8BPS\0\1", b"PK\x03\x04", b"P2\n2 2\n255\n1 2 3 4", b"Pf\n2 2\n-1\n"]
+)
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         decode(data)
