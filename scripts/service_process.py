@@ -80,17 +80,23 @@ def _free_port() -> int:
 
 def _family(pid: int) -> list[int]:
     children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text(encoding="ascii").split()
+        int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in _told(task).decode().split()
     ]
     return [pid, *(descendant for child in children for descendant in _family(child))]
 
 
 def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return _told(Path(f"/proc/{pid}/cmdline"))
 
 
 def _kilobytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+    status = _told(Path(f"/proc/{pid}/status")).splitlines()
+    return next((int(line.split()[1]) for line in status if line.startswith(b"VmRSS")), 0)
+
+
+def _told(path: Path) -> bytes:
+    """What the kernel tells of a process, or nothing where it has ended."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
