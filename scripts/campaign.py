@@ -97,6 +97,13 @@ def _figures(state: State) -> str:
     return "\n".join(lines)
 
 
+def row(state: State) -> str:
+    """A line of a table: the campaign, its cases, faults, and what came of most of them."""
+    most = sorted(state.counts.items(), key=lambda item: -item[1])[:4]
+    outcome = ", ".join(f"{count:,} {name}" for name, count in most)
+    return f"| `{state.campaign}` | {state.done:,} | {len(state.faults)} | {outcome} |"
+
+
 def _growth(state: State) -> float:
     """MiB in 100,000 cases: the slope, once there were as many; the first tenth warms up."""
     if state.done < _GROWTH_CASES or not state.samples:
