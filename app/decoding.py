@@ -55,6 +55,7 @@ class Decoders:
 
     def __enter__(self) -> Self:
         self._pools = {_new_pool(self._child) for _ in range(self._processes)}
+        self._unused: set[ProcessPool] = set()
         self._idle: asyncio.Queue[ProcessPool] = asyncio.Queue()
         for pool in self._pools:
             self._schedule(pool, _nothing, ())  # has a child ready before the first picture comes
@@ -90,8 +91,7 @@ class Decoders:
     async def _run(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> T:
         lost = True
         try:
-            # In a thread: where the server of children was lost too, another has to start first.
-            task = await asyncio.to_thread(self._schedule, pool, work, arguments)
+            task = await self._scheduled(pool, work, arguments)
             answer = asyncio.wrap_future(task)
             # Pebble's own limit begins when the child says that it has the picture, which a dead one never does.
             await asyncio.wait([answer], timeout=_START_SECONDS)
@@ -110,7 +110,15 @@ class Decoders:
                 self._pools.remove(pool)
                 asyncio.get_running_loop().run_in_executor(None, _end, pool)
                 self._pools.add(pool := _new_pool(self._child))
+                self._unused.add(pool)
             self._idle.put_nowait(pool)
+
+    async def _scheduled(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> "Future[T]":
+        if pool not in self._unused:
+            return self._schedule(pool, work, arguments)
+        self._unused.remove(pool)
+        # In a thread: it starts a child now, and where the server of children was lost, that one too.
+        return await asyncio.to_thread(self._schedule, pool, work, arguments)
 
     def _schedule(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> "Future[T]":
         try:

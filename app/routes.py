@@ -16,11 +16,12 @@ from model.faces import Face
 router = APIRouter()
 
 
-def verifier_of(request: Request) -> Verifier:
+# Coroutines, for FastAPI runs plain functions in threads of their own.
+async def verifier_of(request: Request) -> Verifier:
     return cast("Verifier", request.app.state.verifier)
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     return cast("Settings", request.app.state.settings)
 
 

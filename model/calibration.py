@@ -13,6 +13,7 @@ from model.manifest import (
     GenuineTail,
     Level,
     OperatingPoint,
+    TailPoint,
 )
 from model.metrics import Floats, Scores
 from model.people import DataError
@@ -43,6 +44,7 @@ def calibrate(
     rates = Rates(scores, np.array([*thresholds, *closest, *farthest]))
     after = len(supported) + len(closest)
     genuine_tail = GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else lent
+    impostor_tail = _never_falling(rates.impostor_points()[len(supported) : after])
     points = {fmr: _operating_point(scores, fmr, rates, index) for index, fmr in enumerate(supported)}
     if lent and genuine_tail is lent:
         points = {fmr: _with_fnmr_of(lent, point) for fmr, point in points.items()}
@@ -50,8 +52,8 @@ def calibrate(
         data=data,
         levels=tuple(Level(fmr, points.get(fmr), reasons[fmr]) for fmr in levels),
         default_fmr=min((fmr for fmr in supported if fmr >= PREFERRED_LEVEL), default=max(supported)),
-        impostor_tail=tuple(rates.impostor_points()[len(supported) : after]),
-        fmr_ci95_below_tail=(0.0, min(1.0, rounded(3 / len(impostors)))),
+        impostor_tail=impostor_tail,
+        fmr_ci95_below_tail=(0.0, max(min(1.0, rounded(3 / len(impostors))), impostor_tail[0].ci95[1])),
         genuine_tail=genuine_tail,
     )
 
@@ -106,6 +108,13 @@ def _with_fnmr_of(lent: GenuineTail, point: OperatingPoint) -> OperatingPoint:
     index = bisect_right(lent.points, point.threshold, key=lambda stored: stored.distance)
     fnmr, ci95 = (lent.points[index - 1].fnmr, lent.points[index - 1].ci95) if index else (1.0, (0.0, 1.0))
     return msgspec.structs.replace(point, fnmr=fnmr, fnmr_ci95=ci95, genuine_pairs=lent.pairs)
+
+
+def _never_falling(points: Sequence[TailPoint]) -> tuple[TailPoint, ...]:
+    """With upper ends that rise with the distance: what fewer strangers reach has no larger a share of them."""
+    highest = np.maximum.accumulate([point.ci95[1] for point in points]).tolist()
+    pairs = zip(points, highest, strict=True)
+    return tuple(msgspec.structs.replace(point, ci95=(point.ci95[0], high)) for point, high in pairs)
 
 
 def _tail_distances(distances: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """How sure an error rate is: a bootstrap over people, exact binomial over pairs."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,15 +50,36 @@ def percentile_interval(resampled: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def rate_interval(errors: int, trials: int, resampled: Floats, people: int) -> tuple[float, float]:
+def effective_number(weights: Floats) -> float:
+    """How many people of equal weight tell as much as these (Kish, "Survey Sampling", 1965); at least 1.
+
+    Where a few people bring most of the pairs, the rest hardly counts.
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 1.0
+
+
+def rate_interval(
+    errors: int, trials: int, resampled: Floats, people: float, independent: float
+) -> tuple[float, float]:
     """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
 
     The bootstrap gives the standard error; the interval is Student's on the logit scale, with as many degrees of
-    freedom as people but one. Its percentiles alone hold rare rates too seldom (`scripts/coverage.py`).
+    freedom as people (their effective number) but one. Its percentiles alone hold rare rates too seldom
+    (`scripts/coverage.py`). Where all trials went alike the bootstrap tells nothing: then the rule of three does
+    (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
     """
     exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
     rate = min(max(errors, 0.5), trials - 0.5) / trials
-    error = float(np.nanstd(resampled)) / (rate * (1 - rate))
-    reach = float(stats.t.ppf(0.975, max(people - 1, 1))) * error if error else 0.0
-    low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
+    low, high = _student(rate, float(np.nanstd(resampled)), people)
+    unseen = min(1.0, 3 / independent)
+    low, high = min(low, 1 - unseen) if errors == trials else low, max(high, unseen) if errors == 0 else high
     return min(float(exact.low), low), max(float(exact.high), high)
+
+
+def _student(rate: float, error: float, people: float) -> tuple[float, float]:
+    people = max(people, 2.0)
+    # The spread of resamples is that of a population as large as the sample; the square root makes up for it.
+    deviation = error * math.sqrt(people / (people - 1)) / (rate * (1 - rate))
+    reach = float(stats.t.ppf(0.975, people - 1)) * deviation
+    low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
+    return low, high

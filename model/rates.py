@@ -18,7 +18,7 @@ class Rates:
         self.fmr, self.fnmr = metrics.curve(scores).at(thresholds)
         self._impostors = len(scores.impostor_distances)
         self._genuine = len(scores.genuine_distances)
-        self._people = scores.people
+        self._people = [intervals.effective_number(weights) for weights in pairs_by_person(scores)]
         order = np.argsort(thresholds)
         self._fmr, self._fnmr = np.empty((2, intervals.RESAMPLES, len(thresholds)))
         self._fmr[:, order], self._fnmr[:, order] = resampled_rates(scores, thresholds[order])
@@ -32,16 +32,28 @@ class Rates:
         return [GenuinePoint(distance, rounded(fnmr), self.fnmr_ci95(index)) for index, (distance, fnmr) in points]
 
     def fmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fmr[index], self._impostors, self._fmr[:, index])
+        people = self._people[0]
+        pairs_of_people = max(people * (people - 1) / 2, 1)
+        return _interval(self.fmr[index], self._impostors, self._fmr[:, index], people, pairs_of_people)
 
     def fnmr_ci95(self, index: int) -> tuple[float, float]:
-        return self._interval(self.fnmr[index], self._genuine, self._fnmr[:, index])
+        people = self._people[1]
+        return _interval(self.fnmr[index], self._genuine, self._fnmr[:, index], people, people)
 
-    def _interval(self, rate: float, trials: int, resampled: Floats) -> tuple[float, float]:
-        if trials == 0:
-            return 0.0, 1.0
-        low, high = intervals.rate_interval(round(rate * trials), trials, resampled, self._people)
-        return rounded(low), rounded(high)
+
+def _interval(rate: float, trials: int, resampled: Floats, people: float, independent: float) -> tuple[float, float]:
+    if trials == 0:
+        return 0.0, 1.0
+    low, high = intervals.rate_interval(round(rate * trials), trials, resampled, people, independent)
+    return rounded(low), rounded(high)
+
+
+def pairs_by_person(scores: Scores) -> Floats:
+    """Impostor pairs, counted at both of their people, and genuine pairs of each person: (2, people)."""
+    _, numbers = np.unique(np.concatenate([scores.first, scores.second]), return_inverse=True)
+    first, second = np.split(numbers, 2)
+    impostor = np.bincount(np.concatenate([first[~scores.genuine], second[~scores.genuine]]), minlength=scores.people)
+    return np.stack([impostor, np.bincount(first[scores.genuine], minlength=scores.people)]).astype(np.float64)
 
 
 def resampled_rates(scores: Scores, thresholds: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,9 @@ from model.metrics import Scores
 from model.pairs import Pairs, all_pairs
 from model.people import DataError
 
-_PAIRS_AT_ONCE = 1_000_000
+_PAIRS_AT_ONCE = 65_536  # 64 MiB at 128 values
+
+_MOST_PICTURES = 15_000  # 112 million pairs: some ten gigabytes
 
 
 def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
@@ -37,7 +39,15 @@ def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Sco
 
 
 def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:
-    """Every two pictures of the data set compared. Raises DataError where one kind of pair is missing."""
+    """Every two pictures of the data set compared.
+
+    Raises DataError where one kind of pair is missing, or where there are more than memory should be asked for.
+    """
+    if len(dataset.labels) > _MOST_PICTURES:
+        raise DataError(
+            f"{dataset.name}: {len(dataset.labels)} pictures make too many pairs to keep, {_MOST_PICTURES} are the "
+            "most; scripts/rates.py counts theirs"
+        )
     scores = score(embedder.embed(dataset.crops), dataset.labels, all_pairs(dataset.labels))
     if scores.genuine.all() or not scores.genuine.any():
         raise DataError(f"{dataset.name}: measuring needs two people, and a person with two pictures")

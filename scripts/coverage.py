@@ -15,9 +15,14 @@ from scipy import stats
 from model.metrics import Scores
 from model.rates import Rates
 
-SITUATIONS = {"pairs independent": 0.0, "pairs go together": 0.5, "pairs go together closely": 1.0}
-"""The deviation of people's places, where that of a single comparison is one."""
-_GENUINE, _THRESHOLD, _IMPOSTOR, _PICTURES = 0.0, 2.0, 4.0, 3
+SITUATIONS = {
+    "pairs independent": (0.0, 3),
+    "pairs go together": (0.5, 3),
+    "pairs go together closely": (1.0, 3),
+    "pairs go together, few people have most": (0.5, 20),
+}
+"""The deviation of people's places, where that of a single comparison is one, and the most pictures of a person."""
+_GENUINE, _THRESHOLD, _IMPOSTOR, _EQUAL = 0.0, 2.0, 4.0, 3
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,13 @@ def coverage(
     situation: str, people: int, runs: int, seed: int, track: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[Coverage, Coverage]:
     """Of FMR and FNMR: how often the intervals of simulated data sets of `people` hold what is true of everybody."""
-    spread = SITUATIONS[situation]
+    spread, most = SITUATIONS[situation]
     fmr = float(stats.norm.cdf((_THRESHOLD - _IMPOSTOR) / math.hypot(1, spread * math.sqrt(2))))
     fnmr = float(stats.norm.sf((_THRESHOLD - _GENUINE) / math.hypot(1, spread)))
     rng = np.random.default_rng(seed)
     held = np.zeros((2, 2))
     for _ in track(range(runs)):
-        scores = simulated(rng, people, spread)
+        scores = simulated(rng, people, spread, most)
         rates = Rates(scores, np.array([_THRESHOLD]))
         errors = [scores.impostor_distances <= _THRESHOLD, scores.genuine_distances > _THRESHOLD]
         for kind, (truth, told) in enumerate(((fmr, rates.fmr_ci95(0)), (fnmr, rates.fnmr_ci95(0)))):
@@ -62,8 +67,10 @@ def coverage(
     return Coverage(fmr, *(held[0] / runs)), Coverage(fnmr, *(held[1] / runs))
 
 
-def simulated(rng: np.random.Generator, people: int, spread: float) -> Scores:
-    labels = np.repeat(np.arange(people), _PICTURES)
+def simulated(rng: np.random.Generator, people: int, spread: float, most: int) -> Scores:
+    """People of three pictures each, or of one to `most`."""
+    pictures = np.full(people, most) if most == _EQUAL else np.round(np.geomspace(1, most, people)).astype(np.int64)
+    labels = np.repeat(np.arange(people), pictures)
     first, second = np.triu_indices(len(labels), k=1)
     genuine = labels[first] == labels[second]
     places = rng.normal(0, spread, (2, people))  # of a person among strangers, and of a person's own pictures

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,11 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path) -> None:
     assert (trained / "report.md").read_text().strip() in log
     for plot in ("det.png", "roc.png", "distances.png"):
         assert (trained / plot).read_bytes().startswith(b"\x89PNG")
+    counted = script("rates.py", "--bundle", trained, "--data", data)
+    assert "576 impostor and 54 genuine pairs" in counted
+    for rate in report["rates"]:
+        fmr, fnmr = rate["fmr"]["value"], rate["fnmr"]["value"]
+        assert re.search(rf"\| {rate['threshold']:.6f} \| {fmr:.4g} \(.* \| {fnmr:.4g} \(", counted)
     point = Policy(bundle.load(trained).manifest).operating_point()
     with running("facepair", trained) as (address, _):
         answer = httpx.post(f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes())).json()

@@ -111,16 +111,28 @@ def test_the_bootstrap_counts_pairs_of_strangers_as_often_as_both_were_drawn() -
 
 def test_the_binomial_interval_has_its_closed_forms() -> None:
     nothing = np.array([0.0])
-    low, high = intervals.rate_interval(0, 100, nothing, 9)
+    low, high = intervals.rate_interval(0, 100, nothing, 9, 100)
     assert (low, high) == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
-    low, high = intervals.rate_interval(100, 100, np.array([1.0]), 9)
+    low, high = intervals.rate_interval(100, 100, np.array([1.0]), 9, 100)
     assert (low, high) == pytest.approx((0.025 ** (1 / 100), 1))
-    low, high = intervals.rate_interval(3, 20, np.array([0.15]), 9)
+    low, high = intervals.rate_interval(3, 20, np.array([0.15]), 9, 100)
     tail = sum(math.comb(20, k) * high**k * (1 - high) ** (20 - k) for k in range(4))
     assert tail == pytest.approx(0.025)
 
 
+def test_where_nothing_went_wrong_independent_trials_bound_the_rate() -> None:
+    assert intervals.rate_interval(0, 1000, np.zeros(9), 50, 20) == (0, 3 / 20)
+    assert intervals.rate_interval(1000, 1000, np.ones(9), 50, 2) == (0, 1)
+
+
+def test_few_people_with_most_pairs_count_as_few() -> None:
+    assert intervals.effective_number(np.full(7, 3.0)) == pytest.approx(7)
+    assert intervals.effective_number(np.array([100.0, 1, 1, 1])) == pytest.approx(103**2 / 10003)
+    assert intervals.effective_number(np.zeros(3)) == 1
+
+
 def test_the_wider_interval_is_told() -> None:
     spread = np.array([0.3, 0.7])  # a standard error of 0.2, of 0.8 on the logit scale
-    by_hand = 1 / (1 + math.exp(0.8 * 2.2622))  # Student's quantile for ten people
-    assert intervals.rate_interval(50, 100, spread, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)
+    reach = 0.8 * math.sqrt(10 / 9) * 2.2622  # Student's quantile for ten people
+    by_hand = 1 / (1 + math.exp(reach))
+    assert intervals.rate_interval(50, 100, spread, 10, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)

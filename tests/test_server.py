@@ -18,6 +18,8 @@ import makers
 import pytest
 from test_main import running
 
+from app.server import _listen
+
 PICTURE = makers.encoded(makers.face(1), "PPM")
 BODY = b'--b\r\nContent-Disposition: form-data; name="image"; filename="f"\r\n\r\n' + PICTURE + b"\r\n--b--\r\n"
 HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -174,6 +176,13 @@ def test_a_head_may_be_as_large_as_the_setting_says(server: Server) -> None:
             connection
         )
         assert rest(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_no_answer_waits_for_the_client_to_acknowledge_its_head() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_a_connection_kept_open_is_closed_too(server: Server) -> None:
