@@ -1,7 +1,7 @@
 """Error rates person by person and group by group at one threshold; knows no pictures."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from model.people import DataError
 from model.rates import Rates
 
 _WORST = 5
+_HEAD = ["person", "group"]
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,22 @@ def taken_for_others_most(scores: Scores, people: Sequence[str], threshold: floa
     return _most(np.bincount(both, minlength=len(people)), _pairs(scores, people, False), people)
 
 
-def groups_in(path: Path) -> dict[str, str]:
-    """The rows `person,group` of a CSV file. Raises DataError where it is not one."""
+def groups_in(path: Path, people: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """The groups of these people after the rows `person,group` of a CSV file, and the names in it that are not theirs.
+
+    Its first row may be its head. Raises DataError where the file is not such a list, or names nobody of them.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {person.strip(): group.strip() for person, group in csv.reader(file)}
-    except ValueError as error:
+        # A spreadsheet puts a byte order mark before the first name.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for line in csv.reader(file) if any(row := [cell.strip() for cell in line])]
+        found = dict(rows[1:] if rows and [cell.lower() for cell in rows[0]] == _HEAD else rows)
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{path} is not a list of rows: person,group") from error
+    groups = {person: group for person, group in found.items() if person in people}
+    if not groups:
+        raise DataError(f"{path} names nobody of these {len(people)} people")
+    return groups, [person for person in found if person not in people]
 
 
 def by_group(

@@ -27,6 +27,14 @@ where it weighs on people (Art. 22); protection of what is stored. Facepair stor
 protect. Ask a lawyer: this is no legal advice."""
 
 
+def is_of(manifest: Manifest, report: Mapping[str, Any]) -> bool:
+    """Whether the report was measured with these weights and these thresholds: calibrating anew keeps the contract."""
+    levels = manifest.calibration.levels if manifest.calibration else ()
+    thresholds = {level.fmr: level.operating_point.threshold for level in levels if level.operating_point}
+    measured = {rate["level"]: rate["threshold"] for rate in report["rates"]}
+    return bool(report["contract_id"] == contract_id(manifest) and measured == thresholds)
+
+
 def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
     """Markdown. `reports`: what `report.json` files hold of this bundle, each of other people."""
     parts = [
@@ -54,6 +62,8 @@ def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
 def _facts(manifest: Manifest) -> str:
     training, crop = manifest.training, manifest.crop
     seen = f"{len(training.data.people)} people, {training.data.pictures} pictures of `{training.data.name}`"
+    if training.seen_before:
+        seen += f"; the weights it started from had seen {len(training.seen_before)} people"
     return _table(
         ("network", f"{manifest.backbone}, {manifest.embedding_size} values, Euclidean distance"),
         ("face detection", manifest.detector.name if manifest.detector else "none: the whole picture is the face"),

@@ -24,12 +24,18 @@ class DataSource(Strict, frozen=True):
 
 
 class Training(Strict, frozen=True):
-    """Where the weights come from."""
+    """Where the weights come from. `seen_before`: people whom the weights that this training started from had seen."""
 
     recipe: dict[str, str | int | float]
     data: DataSource
     commit: str
     versions: dict[str, str]
+    seen_before: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Everybody whom the weights have learnt from, in this training or before it."""
+        return frozenset((*self.seen_before, *self.data.people))
 
 
 class OperatingPoint(Strict, frozen=True):

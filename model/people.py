@@ -13,11 +13,14 @@ class DataError(Exception):
 
 
 def people_in(folder: Path) -> dict[str, list[Path]]:
-    """The names of people's sub-folders with the files in each. Raises DataError without the folder."""
+    """The names of people's sub-folders with the files in each. Raises DataError without any."""
     if not folder.is_dir():
         raise DataError(f"no folder {folder}")
     people = (entry for entry in _sorted(folder) if entry.is_dir())
-    return {person.name: [path for path in _sorted(person) if not path.is_dir()] for person in people}
+    found = {person.name: [path for path in _sorted(person) if not path.is_dir()] for person in people}
+    if not found:
+        raise DataError(f"{folder} holds no sub-folder of pictures a person")
+    return found
 
 
 def fingerprints_in(folder: Path) -> dict[str, str]:

@@ -12,7 +12,8 @@ from scipy import stats
 
 from model.embedder import Embedder, distances
 from model.faces import NoFaceFound
-from model.images import Rgb, decode
+from model.images import InvalidImage, Rgb, decode
+from model.people import DataError
 
 Damage: TypeAlias = Callable[[Image.Image, float], Image.Image]
 
@@ -54,9 +55,14 @@ def measure(
     threshold: float,
     track: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> tuple[Point, ...]:
-    """The second picture of each pair is damaged, the first is not; pairs whose first has no face are left out."""
-    decoded = [(decode(first.read_bytes()), decode(second.read_bytes())) for first, second in pairs]
+    """The second picture of each pair is damaged, the first is not.
+
+    Pairs of which one cannot be read, or the first has no face, are left out. Raises DataError where none is left.
+    """
+    decoded = [both for first, second in pairs if (both := _decoded(first, second)) is not None]
     known = [(crop, Image.fromarray(other)) for one, other in decoded if (crop := _crop(embedder, one)) is not None]
+    if not known:
+        raise DataError(f"nobody has two pictures that can be read, with a face in the first: {len(pairs)} pairs tried")
     embeddings = embedder.embed([crop for crop, _ in known])
     found = []
     for kind, severity in track([(name, each) for name in KINDS for each in KINDS[name].severities]):
@@ -68,6 +74,13 @@ def measure(
             rejected = int((distances(embeddings[there], damaged) > threshold).sum())
         found.append(Point(kind, severity, len(known), len(known) - len(there), rejected))
     return tuple(found)
+
+
+def _decoded(first: Path, second: Path) -> tuple[Rgb, Rgb] | None:
+    try:
+        return decode(first.read_bytes()), decode(second.read_bytes())
+    except InvalidImage:
+        return None
 
 
 def _crop(embedder: Embedder, picture: Rgb) -> Rgb | None:

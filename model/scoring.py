@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from model.calibration import LEVELS, too_few_people
 from model.data import Dataset, Indices
 from model.embedder import Embedder, distances
 from model.manifest import Manifest
@@ -20,15 +21,22 @@ _MOST_PICTURES = 15_000  # 112 million pairs: some ten gigabytes
 def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
     """Names of people, of those with these fingerprints, that the bundles were not trained on.
 
-    Those who chose thresholds are left out as well, where others remain. Raises DataError where nobody is left.
+    Those who chose thresholds are left out as well, where the others are enough to support a level. Raises DataError
+    where nobody is left.
     """
-    trained = {person for each in manifests for person in each.training.data.people}
-    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
+    trained = {person for each in manifests for person in each.training.seen}
     unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
     if len(unseen) < 2:
-        raise DataError(f"all but {len(unseen)} of these {len(people)} people were in training, nobody to compare")
-    others = [name for name in unseen if people[name] not in chose]
-    return others if len(others) > 1 else unseen
+        raise DataError(f"{len(unseen)} of these {len(people)} people were not in training, nobody to compare")
+    chose = who_chose(manifests, {name: people[name] for name in unseen})
+    others = [name for name in unseen if name not in chose]
+    return unseen if too_few_people(len(others), LEVELS[0]) else others
+
+
+def who_chose(manifests: Sequence[Manifest], people: Mapping[str, str]) -> set[str]:
+    """Names of people, of those with these fingerprints, that any bundle's thresholds were chosen on."""
+    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
+    return {name for name, fingerprint in people.items() if fingerprint in chose}
 
 
 def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:

@@ -27,30 +27,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, help="folder of the new bundle; without it, thresholds are only shown")
     parser.add_argument("--same-people", action="store_true", help="only those who chose the present thresholds")
-    parser.add_argument("--gallery", type=int, help="people to compare a stranger with (default: as many as here)")
+    parser.add_argument(
+        "--gallery", type=terminal.positive, help="people to compare a stranger with (default: as many as here)"
+    )
     options = parser.parse_args()
     if options.out and options.out.exists():
         raise DataError(f"{options.out} exists already: choose another --out or remove it")
     loaded = bundle.load(bundle.find(options.bundle))
-    names = _people(options.data, loaded.manifest, same=options.same_people)
+    names = people(options.data, loaded.manifest, same=options.same_people)
     require_support(len(names))
     embedder = Embedder(loaded)
     dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     calibration = _calibrate(loaded, embedder, dataset)
-    print(report(calibration, options.gallery or len(dataset.people)))
+    print(report(calibration, len(dataset.people) if options.gallery is None else options.gallery))
     if options.out:
         manifest = msgspec.structs.replace(loaded.manifest, name=options.out.name, calibration=calibration)
         bundle.save(options.out, Bundle(manifest, loaded.weights, loaded.detector_weights))
         print(f"saved {options.out}")
 
 
-def _people(data: Path, manifest: Manifest, *, same: bool) -> Collection[str]:
+def people(data: Path, manifest: Manifest, *, same: bool = False) -> Collection[str]:
+    """Names of people whom the weights have never learnt from or, if `same`, of those who chose the thresholds."""
     everybody = fingerprints_in(data)
     if same:
         chose = manifest.calibration.data.people if manifest.calibration else ()
         return [name for name, fingerprint in everybody.items() if fingerprint in chose]
-    unseen = [name for name, fingerprint in everybody.items() if fingerprint not in manifest.training.data.people]
+    unseen = [name for name, fingerprint in everybody.items() if fingerprint not in manifest.training.seen]
     if len(unseen) < len(everybody):
         print(f"{len(everybody) - len(unseen)} of {len(everybody)} people were in training and are left out")
     return unseen

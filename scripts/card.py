@@ -7,8 +7,7 @@ from pathlib import Path
 import terminal
 
 from model import bundle
-from model.card import card
-from model.manifest import contract_id
+from model.card import card, is_of
 
 
 def main() -> None:
@@ -22,11 +21,14 @@ def main() -> None:
 
 
 def text(folder: Path) -> str:
-    """The card of the bundle in `folder`; a report of another bundle is left out."""
+    """The card of the bundle in `folder`; reports of another bundle, or of other thresholds, are named and left out."""
     manifest = bundle.load(folder).manifest
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))]
-    own = [report for report in found if report["contract_id"] == contract_id(manifest) and "rates" in report]
-    return card(manifest, own)
+    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))}
+    measured = {path: report for path, report in found.items() if "rates" in report}
+    for path, report in measured.items():
+        if not is_of(manifest, report):
+            print(f"left out {path}: measured with another bundle or other thresholds")
+    return card(manifest, [report for report in measured.values() if is_of(manifest, report)])
 
 
 if __name__ == "__main__":

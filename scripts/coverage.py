@@ -36,8 +36,8 @@ class Coverage:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--people", type=int, default=80)
+    parser.add_argument("--runs", type=terminal.positive, default=1000)
+    parser.add_argument("--people", type=terminal.positive, default=80)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print("| situation | rate | exact binomial holds it | the interval that is told holds it |\n|---|---|---|---|")

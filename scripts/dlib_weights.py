@@ -7,6 +7,7 @@ dimensions and little-endian float32; integers are a byte that says how many byt
 import hashlib
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +24,15 @@ _LAYER = re.compile(rb"con_4|affine_|fc_2")
 
 def read(archive: Path) -> dict[str, Tensor]:
     """Tensors of `model.resnet.ResNet29`. Raises ValueError unless the archive holds the published file."""
-    with tarfile.open(archive) as files:
-        member = files.extractfile(_DAT)
-        data = member.read() if member else b""
+    fault = f"{archive} does not hold dlib's face recognition ResNet, version 1"
+    try:
+        with tarfile.open(archive) as files:
+            member = files.extractfile(_DAT)
+            data = member.read() if member else b""
+    except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:  # no archive, another one, or a part of one
+        raise ValueError(fault) from error
     if hashlib.sha256(data).hexdigest() != DAT_SHA256:
-        raise ValueError(f"{archive} does not hold dlib's face recognition ResNet, version 1")
+        raise ValueError(fault)
     return named(data)
 
 

@@ -1,11 +1,11 @@
 """Measures a bundle on a folder of identities, or on a list of pairs, and writes report.md, report.json and plots.
 
 People whose pictures were in training are left out, whatever their folders are called, and so are those that chose the
-thresholds, where others remain.
+thresholds, where enough others remain.
 """
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import terminal
@@ -35,19 +35,22 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    appendix = options.append.read_text(encoding="utf-8") if options.append else ""
+    terminal.require_writable(options.out or Path("runs"))
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    print(_measure_list(embedder, options) if options.pairs else _measure_all_pairs(embedder, options))
+    print(_measure_list(embedder, options) if options.pairs else _measure_all_pairs(embedder, options, appendix))
 
 
-def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace) -> str:
+def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace, appendix: str) -> str:
     others = [Embedder(bundle.load(bundle.find(name))) for name in options.against]
-    groups = groups_in(options.groups) if options.groups else None
+    manifests = [each.manifest for each in (embedder, *others)]
     everybody = fingerprints_in(options.data)
-    names = unseen_by([each.manifest for each in (embedder, *others)], everybody)
+    groups = _groups(options.groups, everybody) if options.groups else None
+    names = unseen_by(manifests, everybody)
+    terminal.show_shared(manifests, {name: everybody[name] for name in names})
     unseen = _load(options.data, embedder, only=names)
     scores = score_all_pairs(embedder, unseen)
     evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody) - len(names), groups=groups)
-    appendix = options.append.read_text(encoding="utf-8") if options.append else ""
     for other in reversed(others):
         # The other bundle's crops of the very same pictures.
         compared = compare(embedder, unseen, other, _load(options.data, other, only=names))
@@ -55,6 +58,12 @@ def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace) -> str:
     folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
     report.write(folder, embedder.manifest, evaluation, scores, _command(options), appendix)
     return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def _groups(path: Path, people: Collection[str]) -> Mapping[str, str]:
+    groups, unknown = groups_in(path, people)
+    terminal.show_unknown(unknown, path)
+    return groups
 
 
 def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:

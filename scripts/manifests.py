@@ -1,7 +1,7 @@
 """A network and where it comes from to the manifest of its bundle."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +24,7 @@ def manifest(
     normalized: bool = False,
     mirrored: bool = False,
     calibration: Calibration | None = None,
+    seen_before: Iterable[str] = (),
 ) -> Manifest:
     golden = embed(network, golden_crops(crop))
     return Manifest(
@@ -39,7 +40,7 @@ def manifest(
         weights_sha256="",
         self_test=self_test_distances(golden),
         licences=tuple(licences),
-        training=Training(recipe, data, _commit(), _versions()),
+        training=Training(recipe, data, _commit(), _versions(), tuple(sorted(seen_before))),
         calibration=calibration,
     )
 

@@ -30,7 +30,7 @@ DEFAULTS = replace(TransferRecipe(), name="finetune", rounds=4, learning_rate=2e
 
 def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
     init = recipe_transfer.starting_bundle(options, recipe)
-    training, calibration, test = _split(options, init, recipe)
+    training, calibration, test = split(options, init, recipe)
     weights, trained = recipe_transfer.train(options, recipe, init, training)
     held_out = [load(options.data, Embedder(init).faces, only=names) for names in (calibration, test)]
     for dataset in held_out:
@@ -50,9 +50,9 @@ def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
     checkpoint.beside(options.out).unlink(missing_ok=True)
 
 
-def _split(options: argparse.Namespace, init: Bundle, recipe: TransferRecipe) -> Sequence[list[str]]:
+def split(options: argparse.Namespace, init: Bundle, recipe: TransferRecipe) -> Sequence[list[str]]:
     """Names of people to train on, to choose on and to measure on; whom the start has seen can only train."""
-    seen = {*init.manifest.training.data.people}
+    seen = init.manifest.training.seen
     known = fingerprints_in(options.data)
     files = people_in(options.data)
     several = [name for name in files if len(files[name]) > 1]

@@ -22,7 +22,7 @@ from model.data import Dataset, load
 from model.embedder import embed
 from model.finders import finder_of
 from model.manifest import DataSource
-from model.people import DataError, people_in
+from model.people import DataError, fingerprints_in, people_in
 from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
 
 Weights: TypeAlias = dict[str, Tensor]
@@ -37,9 +37,9 @@ class Split(NamedTuple):
 
 def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
     init = starting_bundle(options, recipe)
-    split = _split(options.data, recipe)
-    weights, trained = train(options, recipe, init, split.training)
-    calibration = load(options.data, finder_of(init), only=split.calibration, track=terminal.progress("picture"))
+    people = split(options.data, init, recipe)
+    weights, trained = train(options, recipe, init, people.training)
+    calibration = load(options.data, finder_of(init), only=people.calibration, track=terminal.progress("picture"))
     terminal.show_skipped(calibration)
     bundle.save(options.out, finished(options, recipe, init, weights, trained, calibration))
     print(f"saved {options.out}")
@@ -91,24 +91,29 @@ def finished(
         normalized=True,
         mirrored=init.manifest.mirrored,
         calibration=calibration_of(calibration, embed(result, calibration.crops)),
+        seen_before=init.manifest.training.seen,
     )
     return Bundle(manifest, weights, init.detector_weights)
 
 
-def _split(data: Path, recipe: TransferRecipe) -> Split:
-    """People to train on and to calibrate on; `test_people` more, with two pictures or more, are in neither."""
+def split(data: Path, init: Bundle, recipe: TransferRecipe) -> Split:
+    """People to train on and to calibrate on; `test_people` more, with two pictures or more, are in neither.
+
+    Whom the start has seen can only train.
+    """
     rng = np.random.default_rng(recipe.seed)
-    people = people_in(data)
-    test = _draw([name for name, files in people.items() if len(files) > 1], recipe.test_people, rng)
-    rest = [name for name in people if name not in test]
+    files, known = people_in(data), fingerprints_in(data)
+    free = [name for name in files if known[name] not in init.manifest.training.seen]
+    test = _draw([name for name in free if len(files[name]) > 1], recipe.test_people, rng)
+    rest = [name for name in free if name not in test]
     require_support(recipe.calibration_people)
     calibration = _draw(rest, recipe.calibration_people, rng)
-    return Split([name for name in rest if name not in calibration], sorted(calibration))
+    return Split([name for name in files if name not in test | calibration], sorted(calibration))
 
 
 def _draw(names: list[str], count: int, rng: np.random.Generator) -> set[str]:
     if len(names) <= count:
-        raise DataError(f"cannot hold out {count} of {len(names)} people")
+        raise DataError(f"cannot hold out {count} of {len(names)} people whom the start has not seen")
     return set(rng.choice(names, count, replace=False).tolist())
 
 

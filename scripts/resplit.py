@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    trained = set(embedder.manifest.training.data.people)
+    trained = embedder.manifest.training.seen
     names = [name for name, fingerprint in fingerprints_in(options.data).items() if fingerprint not in trained]
     dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)

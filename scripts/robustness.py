@@ -1,6 +1,7 @@
 """How decisions about one person hold when one of the two pictures gets worse: robustness.md, .json and .png.
 
-One pair of pictures a person, of people that the bundle neither trained on nor chose thresholds on.
+One pair of pictures a person, of people that the bundle neither trained on nor, where there are enough others, chose
+thresholds on.
 """
 
 import argparse
@@ -25,14 +26,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
-    parser.add_argument("--people", type=int, default=150)
+    parser.add_argument("--people", type=terminal.positive, default=150)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     point = Policy(embedder.manifest).operating_point()
-    files = people_in(options.data)
-    names = [n for n in unseen_by([embedder.manifest], fingerprints_in(options.data)) if len(files[n]) > 1]
+    files, everybody = people_in(options.data), fingerprints_in(options.data)
+    names = [n for n in unseen_by([embedder.manifest], everybody) if len(files[n]) > 1]
+    terminal.show_shared([embedder.manifest], {name: everybody[name] for name in names})
     rng = np.random.default_rng(options.seed)
     pairs = [(files[name][0], files[name][1]) for name in rng.permutation(names)[: options.people]]
     found = measure(embedder, pairs, point.threshold, terminal.progress("severity"))

@@ -1,7 +1,11 @@
-"""What the scripts share at the terminal: progress, skipped data, faults as one line, files replaced whole."""
+"""What the scripts share at the terminal: progress, what is left out, faults as one line, files replaced whole."""
 
+import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,9 @@ from tqdm import tqdm
 
 from model.bundle import BundleError
 from model.data import Dataset
+from model.manifest import Manifest
 from model.people import DataError
+from model.scoring import who_chose
 
 
 @contextmanager
@@ -18,8 +24,27 @@ def one_line_errors() -> Iterator[None]:
     """Ends the script with exit status 1 and one clear line on a fault of the input or the disk."""
     try:
         yield
-    except (BundleError, DataError, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    except (BundleError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+        sys.exit(f"error: {'; '.join(str(error).splitlines())}")
+
+
+def positive(text: str) -> int:
+    """An option's whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above zero")
+    return int(text)
+
+
+def require_writable(folder: Path) -> None:
+    """Raises DataError, before any work, where nothing could be written to `folder`; makes nothing itself."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"cannot write to {folder}: {there} is not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise DataError(f"cannot write to {folder}: {error.strerror}") from error
 
 
 def progress(unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
@@ -33,6 +58,20 @@ def show_skipped(dataset: Dataset) -> None:
         print(f"skipped {left_out.path}: {left_out.reason}")
     people, pictures, skipped = len(dataset.people), len(dataset.labels), len(dataset.skipped)
     print(f"{dataset.name}: {people} people, {pictures} pictures, {skipped} skipped")
+
+
+def show_shared(manifests: Sequence[Manifest], people: Mapping[str, str]) -> None:
+    """Says where people with these fingerprints, all of whom are measured, are also those that chose thresholds."""
+    chose = len(who_chose(manifests, people))
+    if chose:
+        print(f"{chose} of these {len(people)} people also chose the thresholds: too few others to measure on alone")
+
+
+def show_unknown(names: Sequence[str], path: Path) -> None:
+    """Lists the names in the file at `path` that no person bears."""
+    if names:
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        print(f"{path.name}: nobody is called {', '.join(names[:10])}{more}")
 
 
 @contextmanager

@@ -65,10 +65,27 @@ def test_groups_are_measured_on_their_own_pairs_or_not_at_all() -> None:
 def test_a_list_of_groups_is_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("p1,women\np2, men\n", encoding="utf-8")
-    assert groups_in(path) == {"p1": "women", "p2": "men"}
-    path.write_text("p1;women\n", encoding="utf-8")
-    with pytest.raises(DataError, match="person,group"):
-        groups_in(path)
+    assert groups_in(path, PEOPLE) == ({"p1": "women", "p2": "men"}, [])
+    for content in ("p1;women\n", "p1,women,old\n", "p1\n"):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(DataError, match="person,group"):
+            groups_in(path, PEOPLE)
+
+
+def test_a_list_of_groups_may_come_from_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    for head in ("", "person,group\r\n", "Person, Group\r\n", "\r\n"):
+        path.write_text(f"{head}p0,women\r\n\r\np1,men\r\n,\r\n", encoding="utf-8-sig", newline="")
+        assert groups_in(path, PEOPLE) == ({"p0": "women", "p1": "men"}, [])
+
+
+def test_names_that_nobody_bears_are_told_and_make_no_group(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("name,sex\np1,women\np99,men\n", encoding="utf-8")
+    assert groups_in(path, PEOPLE) == ({"p1": "women"}, ["name", "p99"])
+    path.write_text("p98,men\np99,men\n", encoding="utf-8")
+    with pytest.raises(DataError, match="names nobody of these 30 people"):
+        groups_in(path, PEOPLE)
 
 
 def test_failures_to_acquire_count_in_generalised_rates() -> None:

@@ -126,6 +126,11 @@ def test_a_bundle_is_found_by_folder_or_shipped_name(folder: Path) -> None:
         bundle.find("nothing")
 
 
+def test_a_manifest_from_before_starts_were_remembered_is_loaded(folder: Path) -> None:
+    edit(folder, lambda m: m["training"].pop("seen_before"))
+    assert bundle.load(folder).manifest.training.seen == frozenset()
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in bundle.SHIPPED.iterdir()))
 def test_every_shipped_bundle_loads(name: str) -> None:
     loaded: Bundle = bundle.load(bundle.find(name))

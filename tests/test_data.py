@@ -7,7 +7,7 @@ import pytest
 from model.data import Dataset, Skipped, load
 from model.finders import WholePicture
 from model.images import decode
-from model.people import DataError
+from model.people import DataError, fingerprints_in, people_in
 from model.splits import folds, hold_out
 from model.training import TUTORIAL_CROP
 
@@ -65,10 +65,19 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
 
 @pytest.mark.parametrize("people", [0, 1])
 def test_too_few_people_are_a_clear_error(tmp_path: Path, people: int) -> None:
-    (tmp_path / "people").mkdir()
     makers.write_people(tmp_path / "people", people, 2)
+    (tmp_path / "people" / "nobody").mkdir(parents=True)
     with pytest.raises(DataError, match=f"{people} people with 1 or more usable pictures, need two"):
         load(tmp_path / "people", FACES)
+
+
+@pytest.mark.parametrize("pictures", [0, 2])
+def test_pictures_without_folders_of_people_are_a_clear_error(tmp_path: Path, pictures: int) -> None:
+    for picture in range(pictures):
+        (tmp_path / f"{picture}.pgm").write_bytes(makers.encoded(makers.face(picture), "PPM"))
+    for read in (people_in, fingerprints_in, lambda folder: load(folder, FACES)):
+        with pytest.raises(DataError, match=f"{tmp_path} holds no sub-folder of pictures a person"):
+            read(tmp_path)
 
 
 def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:

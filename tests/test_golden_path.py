@@ -54,8 +54,12 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_from_pictures_to_an_answer(data: Path, trained: Path) -> None:
-    log = script("evaluate.py", "--bundle", trained, "--data", data, "--out", trained)
+def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("person,group\nP1,typo\np1,some\n", encoding="utf-8-sig")
+    arguments = ["--out", trained, "--groups", tmp_path / "groups.csv"]
+    log = script("evaluate.py", "--bundle", trained, "--data", data, *arguments)
+    assert "groups.csv: nobody is called P1\n" in log
+    assert "9 of these 9 people also chose the thresholds: too few others to measure on alone" in log
     report = json.loads((trained / "report.json").read_text())
     assert (report["genuine_pairs"], report["impostor_pairs"]) == (9 * 6, 36 * 16)
     assert report["seen_people_left_out"] == 12
@@ -155,6 +159,30 @@ def test_a_run_without_calibration_people_is_measured_but_not_served(data: Path,
 )
 def test_a_fault_of_the_input_is_one_line(name: str, arguments: list[str]) -> None:
     assert script(name, *arguments, status=1).startswith("error: no ")
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "fault"),
+    [
+        ("--append", "nothing.md", "No such file"),
+        ("--out", "file", "file is not a folder"),
+        ("--out", "file/report", "file is not a folder"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, option: str, given: str, fault: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    arguments = ["--bundle", "nothing", "--data", tmp_path, option, tmp_path / given]
+    told = script("evaluate.py", *arguments, status=1)
+    assert fault in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_gallery_is_a_number_of_people(tmp_path: Path) -> None:
+    for gallery in ("-5", "0"):
+        told = script("calibrate.py", "--bundle", "nothing", "--data", tmp_path, f"--gallery={gallery}", status=2)
+        assert f"argument --gallery: '{gallery}' is not a whole number above zero" in told
 
 
 def test_a_checkpoint_that_does_not_fit_is_a_clear_error(data: Path, tmp_path: Path) -> None:

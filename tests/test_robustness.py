@@ -1,16 +1,20 @@
+import argparse
 from pathlib import Path
+from typing import Any
 
 import coverage
 import makers
 import numpy as np
 import pytest
 import robustness as script
+import terminal
 from PIL import Image
 from portraits import portrait
 
 from model import bundle
 from model.decision import Policy
 from model.embedder import Embedder
+from model.people import DataError
 from model.robustness import KINDS, Point, measure
 
 
@@ -47,6 +51,32 @@ def test_what_is_not_recognised_counts_pictures_without_a_face() -> None:
     point = Point("blur", 2, pairs=10, without_face=3, rejected=2)
     assert point.generalised_fnmr == 0.5
     assert point.ci95[0] < 0.5 < point.ci95[1]
+
+
+def test_pairs_that_cannot_be_read_are_left_out(embedder: Embedder, tmp_path: Path) -> None:
+    home = makers.write_people(tmp_path / "people", people=3, pictures=2)
+    pairs = [(home / f"p{person}" / "1.pgm", home / f"p{person}" / "2.pgm") for person in (1, 2, 3)]
+    pairs[0][0].write_bytes(b"hello")
+    pairs[1][1].write_bytes(b"P5 broken")
+    assert {each.pairs for each in measure(embedder, pairs, 0.5)} == {1}
+    for nothing in (pairs[:2], []):
+        with pytest.raises(DataError, match=f"nobody has two pictures .* {len(nothing)} pairs tried"):
+            measure(embedder, nothing, 0.5)
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "x", "1.5", ""])
+def test_a_number_of_runs_or_people_is_above_zero(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="whole number above zero"):
+        terminal.positive(text)
+    assert terminal.positive("30") == 30
+
+
+@pytest.mark.parametrize("arguments", [["--runs", "0"], ["--people", "0"]])
+def test_no_runs_are_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["coverage.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        coverage.main()
+    assert "'0' is not a whole number above zero" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("situation", coverage.SITUATIONS)

@@ -1,12 +1,16 @@
 """The published files are not here: their formats are written by hand, from random numbers."""
 
+import io
 import struct
+import tarfile
+import zipfile
 from pathlib import Path
 
 import dlib_weights
 import mtcnn_weights
 import numpy as np
 import pytest
+import terminal
 import torch
 from numpy.typing import NDArray
 
@@ -113,6 +117,27 @@ def pooled(x: NDArray[np.float32], size: int, same: bool) -> NDArray[np.float32]
         x = np.pad(x, ((0, 0), (0, over), (0, over), (0, 0)), constant_values=-np.inf)
     most: NDArray[np.float32] = windows(x, size)[:, ::2, ::2].max(axis=(3, 4))
     return most
+
+
+def test_a_wrong_archive_is_refused_in_one_line(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as files:
+        member = tarfile.TarInfo("other/file.dat")
+        member.size = 100_000
+        files.addfile(member, io.BytesIO(RNG.bytes(member.size)))
+    path = tmp_path / "other.tar.gz"
+    for content in (b"PK", b"", whole.getvalue(), whole.getvalue()[:50_000]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{path} does not hold dlib's face recognition ResNet, version 1$"):
+            dlib_weights.read(path)
+
+
+@pytest.mark.parametrize("fault", [tarfile.ReadError("no:\n- method gz\n- method xz"), zipfile.BadZipFile("no zip")])
+def test_a_fault_of_an_archive_is_one_line(fault: Exception) -> None:
+    with pytest.raises(SystemExit) as ended, terminal.one_line_errors():
+        raise fault
+    assert str(ended.value).startswith("error: no")
+    assert "\n" not in str(ended.value)
 
 
 def test_only_the_published_files_are_read(tmp_path: Path) -> None:

@@ -1,13 +1,27 @@
+import argparse
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
+import makers
+import msgspec
 import numpy as np
 import pytest
+import recipe_finetune
+import recipe_transfer
 import torch
 from portraits import portrait
 from torch import Tensor, nn
 
 from model.augment import WIDER, view
+from model.bundle import Bundle
+from model.data import load
+from model.finders import WholePicture
 from model.losses import contrastive_of_all
+from model.manifest import DataSource
+from model.people import DataError, fingerprints_in
+from model.scoring import unseen_by
+from model.training import TUTORIAL_CROP
 from model.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
 
 RECIPE = TransferRecipe(rounds=2, pairs_of_pictures=2, single_pictures=2, learning_rate=1e-3)
@@ -93,3 +107,45 @@ def test_the_loss_of_all_pairs_counts_what_its_formula_says() -> None:
     assert 0 < counted < 3
     loss = contrastive_of_all(embeddings, reference, labels, margin, near, doubt)
     assert loss.item() == pytest.approx(far / counted + close / 6, abs=1e-5)
+
+
+def start_that_saw(people: Iterable[str], before: Iterable[str] = ()) -> Bundle:
+    made = makers.make_bundle()
+    data = DataSource("earlier", "0" * 64, 0, tuple(people))
+    training = msgspec.structs.replace(made.manifest.training, data=data, seen_before=tuple(before))
+    return replace(made, manifest=msgspec.structs.replace(made.manifest, training=training))
+
+
+def test_whom_the_start_has_seen_can_only_train(tmp_path: Path) -> None:
+    folder = makers.write_people(tmp_path / "people", people=26, pictures=2)
+    known = list(fingerprints_in(folder).values())
+    init, seen = start_that_saw(known[:3], before=known[3:6]), {f"p{i}" for i in range(1, 7)}
+    recipe = TransferRecipe(calibration_people=9, test_people=9)
+    found = recipe_transfer.split(folder, init, recipe)
+    assert (len(found.training), len(found.calibration)) == (26 - 18, 9)
+    assert seen <= {*found.training}
+    assert not {*found.training} & {*found.calibration}
+    training, *held_out = recipe_finetune.split(argparse.Namespace(data=folder), init, recipe)
+    assert seen <= {*training}
+    assert not seen & {*held_out[0], *held_out[1]}
+    many = start_that_saw(known[:3], before=known[3:9])
+    with pytest.raises(DataError, match="people whom the start has not seen"):
+        recipe_transfer.split(folder, many, recipe)
+    with pytest.raises(DataError, match="17 of them not seen"):
+        recipe_finetune.split(argparse.Namespace(data=folder), many, recipe)
+
+
+def test_a_bundle_remembers_whom_its_start_has_seen(tmp_path: Path) -> None:
+    dataset = load(makers.write_people(tmp_path / "people", people=21, pictures=2), WholePicture(TUTORIAL_CROP))
+    known = dataset.fingerprints
+    init = start_that_saw(known[:3], before=known[3:6])
+    options = argparse.Namespace(out=tmp_path / "ours", credit=[])
+    recipe = replace(RECIPE, backbone="tutorial")
+    trained, held_out = dataset.of([6, 7]).source, dataset.of(range(8, 18))
+    manifest = recipe_transfer.finished(options, recipe, init, init.weights, trained, held_out).manifest
+    assert manifest.training.data.people == known[6:8]
+    assert sorted(manifest.training.seen_before) == sorted(known[:6])
+    assert manifest.training.seen == {*known[:8]}
+    people = dict(zip(dataset.people, known, strict=True))
+    again = msgspec.structs.replace(manifest, calibration=None)
+    assert unseen_by([again], people) == list(dataset.people[8:])
