@@ -6,18 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from model.data import Dataset
+from model.data import NO_PICTURE, TOO_FEW_PICTURES, Dataset
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Pictures that gave no crop, of all that people of the data set have; pairs as if none had failed."""
+    """Pictures that gave no crop, of all that people have; pairs as if none had failed.
+
+    `lost_people`: those of whom every picture failed, counted in all the rest. `other_files`: no pictures at all, by
+    their first bytes, and counted in nothing else.
+    """
 
     pictures: int
     failures: int
     failure_ci95: tuple[float, float]
     genuine_pairs: int
     impostor_pairs: int
+    lost_people: int
+    other_files: int
 
     def generalised_fnmr(self, fnmr: float, genuine_pairs: int) -> float:
         """A genuine pair that lacks a crop is rejected as well. `fnmr` is of `genuine_pairs` pairs with both crops."""
@@ -29,12 +35,22 @@ class Acquisition:
 
 
 def acquisition(dataset: Dataset) -> Acquisition:
-    """Counts the skipped files of the people in the data set; people without any crop are not in it."""
+    """Counts the skipped pictures of the people in the data set, and those of the people that it has lost."""
     people = {name: number for number, name in enumerate(dataset.people)}
-    failed = Counter(people[each.path.parent.name] for each in dataset.skipped if each.path.parent.name in people)
+    files = [(each.path.parent.name, each.reason) for each in dataset.skipped if each.reason != TOO_FEW_PICTURES]
+    failed = Counter(people[name] for name, reason in files if name in people and reason != NO_PICTURE)
+    lost = np.array([count for _, count in dataset.lost], dtype=np.int64)
     each = np.bincount(dataset.labels, minlength=len(people)) + np.array([failed[i] for i in range(len(people))])
-    pictures, failures = int(each.sum()), sum(failed.values())
+    each = np.concatenate([each, lost])
+    pictures, failures = int(each.sum()), sum(failed.values()) + int(lost.sum())
     interval = stats.binomtest(failures, pictures).proportion_ci(method="exact")
     genuine = int((each * (each - 1) // 2).sum())
-    everything = pictures * (pictures - 1) // 2
-    return Acquisition(pictures, failures, (float(interval.low), float(interval.high)), genuine, everything - genuine)
+    return Acquisition(
+        pictures=pictures,
+        failures=failures,
+        failure_ci95=(float(interval.low), float(interval.high)),
+        genuine_pairs=genuine,
+        impostor_pairs=pictures * (pictures - 1) // 2 - genuine,
+        lost_people=len(lost),
+        other_files=sum(reason == NO_PICTURE for _, reason in files),
+    )

@@ -14,6 +14,7 @@ from model.intervals import Estimate
 from model.metrics import Floats, Scores
 from model.people import DataError
 from model.rates import Rates
+from model.support import never_certain
 
 _WORST = 5
 _HEAD = ["person", "group"]
@@ -44,7 +45,7 @@ def fnmr_by_person(scores: Scores, people: Sequence[str], threshold: float) -> E
     rates = rejected[pairs > 0] / pairs[pairs > 0]
     mean, count = float(rates.mean()), len(rates)
     reach = float(stats.t.ppf(0.975, count - 1) * rates.std(ddof=1)) / count**0.5 if count > 1 else 1.0
-    return Estimate(mean, (max(mean - reach, 0.0), min(mean + reach, 1.0)))
+    return Estimate(mean, never_certain(mean, (max(mean - reach, 0.0), min(mean + reach, 1.0)), count))
 
 
 def told_apart_most(scores: Scores, people: Sequence[str], threshold: float) -> tuple[PersonErrors, ...]:

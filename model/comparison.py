@@ -11,10 +11,17 @@ from model.embedder import Embedder
 from model.intervals import Estimate
 from model.pairs import all_pairs
 from model.scoring import score
+from model.support import estimate, people_told_apart, reaches
 
 _LEVELS = (1e-1, 1e-2, 1e-3)
 EER = "equal error rate"
-_FIGURES = ("ROC AUC", EER, *(f"FNMR at FMR {fmr:g}" for fmr in _LEVELS))
+
+
+def _fnmr_at(fmr: float) -> str:
+    return f"FNMR at FMR {fmr:g}"
+
+
+_FIGURES = ("ROC AUC", EER, *map(_fnmr_at, _LEVELS))
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,8 @@ class Comparison:
     bundles: tuple[str, str]
     genuine_pairs: int
     impostor_pairs: int
-    figures: dict[str, tuple[Estimate, Estimate, Estimate]]  # the first, the second, the second minus the first
+    figures: dict[str, tuple[Estimate, Estimate, Estimate]]  # the first, the second, the second minus the first; FNMRs
+    # at the levels that so many impostor pairs reach
 
 
 def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_dataset: Dataset) -> Comparison:
@@ -38,14 +46,20 @@ def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_datase
     ]
     measured = [_rates(metrics.curve(each)) for each in scores]
     resampled = [intervals.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
-    measured.append(measured[1] - measured[0])
-    resampled.append(resampled[1] - resampled[0])
-    found = [[_estimate(m[i], r[:, i]) for m, r in zip(measured, resampled, strict=True)] for i in range(len(_FIGURES))]
+    people = people_told_apart(scores[0])
+    same = np.array_equal(scores[0].distance, scores[1].distance)
+    found = {}
+    for i, name in enumerate(_FIGURES):
+        one, two = (estimate(m[i], r[:, i], people) for m, r in zip(measured, resampled, strict=True))
+        gap, gaps = measured[1][i] - measured[0][i], resampled[1][:, i] - resampled[0][:, i]
+        found[name] = one, two, Estimate(0.0, (0.0, 0.0)) if same else estimate(gap, gaps, people, lowest=-1.0)
+    impostors = int((~pairs.genuine).sum())
+    beyond = {_fnmr_at(fmr) for fmr in _LEVELS if not reaches(fmr, impostors)}
     return Comparison(
         (embedder.manifest.name, other.manifest.name),
         int(pairs.genuine.sum()),
-        int((~pairs.genuine).sum()),
-        {name: (first, second, gap) for name, (first, second, gap) in zip(_FIGURES, found, strict=True)},
+        impostors,
+        {name: three for name, three in found.items() if name not in beyond},
     )
 
 
@@ -61,7 +75,3 @@ def _common(dataset: Dataset, other: Dataset) -> tuple[Indices, Indices]:
 
 def _rates(rates: metrics.Curve) -> NDArray[np.float64]:
     return np.array([rates.auc, rates.eer, *(rates.fnmr_at(fmr) for fmr in _LEVELS)])
-
-
-def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    return Estimate(float(value), intervals.percentile_interval(resampled))

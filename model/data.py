@@ -1,5 +1,6 @@
 """A folder of identities (one sub-folder a person) to crops with labels; knows no network."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.faces import Face, FaceFinder, NoFaceFound, Quality, enlarged
-from model.images import InvalidImage, working_copy
+from model.images import InvalidImage, UnsupportedFormat, working_copy
 from model.manifest import DataSource
 from model.people import DataError, digest, fingerprint, people_in
 
@@ -24,6 +25,11 @@ class Skipped:
     reason: str
 
 
+NO_PICTURE = UnsupportedFormat.__name__
+TOO_FEW_PICTURES = "TooFewPictures"
+"""The reason where a person is skipped, not a file."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Crops of people. `labels` are indices into `people`, in ascending order."""
@@ -36,6 +42,7 @@ class Dataset:
     files: tuple[str, ...]  # (pictures,) names without their folder
     qualities: tuple[Quality, ...]  # (pictures,)
     skipped: tuple[Skipped, ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()  # people of whom no picture gave a crop, and how many pictures that were
 
     @property
     def source(self) -> DataSource:
@@ -54,6 +61,7 @@ class Dataset:
             labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
             files=tuple(self.files[picture] for picture in pictures),
             qualities=tuple(self.qualities[picture] for picture in pictures),
+            lost=(),
         )
 
     def without(self, fingerprints: Iterable[str]) -> "Dataset":
@@ -62,7 +70,7 @@ class Dataset:
         kept = [i for i, fingerprint in enumerate(self.fingerprints) if fingerprint not in unwanted]
         if len(kept) < 2:
             raise DataError(f"{self.name}: all but {len(kept)} of its people were in training, nobody to compare")
-        return self.of(kept)
+        return replace(self.of(kept), lost=self.lost)
 
 
 def load(
@@ -89,7 +97,7 @@ def load(
     pictures = {person: [picture for picture in found[person] if picture.face] for person in found}
     skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if not p.face]
     people = [person for person in found if len(pictures[person]) >= min_pictures]
-    skipped += [Skipped(folder / person, "TooFewPictures") for person in found if person not in people]
+    skipped += [Skipped(folder / person, TOO_FEW_PICTURES) for person in found if person not in people]
     if len(people) < 2:
         raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
     chosen = [picture for person in people for picture in pictures[person]]
@@ -102,7 +110,14 @@ def load(
         files=tuple(picture.name for picture in chosen),
         qualities=tuple(picture.face.quality for picture in chosen if picture.face),
         skipped=tuple(skipped),
+        lost=_lost([person for person in found if not pictures[person]], skipped),
     )
+
+
+def _lost(people: Sequence[str], skipped: Sequence[Skipped]) -> tuple[tuple[str, int], ...]:
+    apart = (NO_PICTURE, TOO_FEW_PICTURES)
+    failed = Counter(each.path.parent.name for each in skipped if each.reason not in apart)
+    return tuple((person, failed[person]) for person in people if failed[person])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A bundle measured on people: distances of all pairs to error rates with intervals; writes nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from model.intervals import Estimate
 from model.manifest import Calibration, DataSource, Manifest, contract_id
 from model.metrics import Curve, Scores
 from model.rates import Rates
+from model.support import estimate, pairs_inside, people_told_apart, reaches
 
 FMR_GRID = tuple(float(f"{10**exponent:.3g}") for exponent in np.arange(-24, 0) / 4)
 """1e-6 to 0.56, four a decade: where bands are drawn and FNMR is told."""
@@ -62,6 +63,7 @@ class Evaluation:
     told_apart_most: tuple[PersonErrors, ...]
     taken_for_others_most: tuple[PersonErrors, ...]
     groups: tuple[GroupRates, ...] = ()
+    group_pairs: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # impostor, genuine
 
 
 def evaluate(
@@ -72,10 +74,10 @@ def evaluate(
     genuine = scores.genuine.mean()
     resampled = intervals.bootstrap(scores, lambda c: _statistics(c, genuine))
     figures = [
-        Estimate(float(value), intervals.percentile_interval(values))
+        estimate(value, values, people_told_apart(scores))
         for value, values in zip(_statistics(rates, genuine), resampled.T, strict=True)
     ]
-    calibration, people = manifest.calibration, dataset.people
+    calibration, people, acquired = manifest.calibration, dataset.people, acquisition(dataset)
     threshold = _threshold(calibration, rates)
     return Evaluation(
         bundle=manifest.name,
@@ -84,7 +86,7 @@ def evaluate(
         data=dataset.source,
         seen_people_left_out=left_out,
         people_that_chose_thresholds=_shared_people(dataset, calibration),
-        skipped_pictures=len(dataset.skipped),
+        skipped_pictures=acquired.failures,
         genuine_pairs=len(scores.genuine_distances),
         impostor_pairs=len(scores.impostor_distances),
         auc=figures[0],
@@ -93,11 +95,12 @@ def evaluate(
         best_accuracy_threshold=metrics.best_accuracy(scores)[1],
         rates=_rates(scores, calibration),
         fnmr_at=_fnmr_at(figures[3:], scores),
-        acquisition=acquisition(dataset),
+        acquisition=acquired,
         fnmr_by_person=fnmr_by_person(scores, people, threshold),
         told_apart_most=told_apart_most(scores, people, threshold),
         taken_for_others_most=taken_for_others_most(scores, people, threshold),
         groups=by_group(scores, people, groups, threshold, calibration.default_fmr) if groups and calibration else (),
+        group_pairs=pairs_inside(scores, people, groups or {}),
     )
 
 
@@ -120,7 +123,7 @@ def _fnmr_at(figures: Sequence[Estimate], scores: Scores) -> tuple[FnmrAt, ...]:
     return tuple(
         FnmrAt(fmr, figure, round(figure.value * genuine))
         for fmr, figure in zip(FMR_GRID, figures, strict=True)
-        if fmr * impostor >= 3
+        if reaches(fmr, impostor)
     )
 
 

@@ -1,8 +1,9 @@
-"""Lists of pairs in the format of Labeled Faces in the Wild, and what its protocol asks for; writes nothing.
+"""Lists of pairs in the format of Labeled Faces in the Wild; looks at no picture.
 
 Huang et al., "Labeled Faces in the Wild" (2007); https://vis-www.cs.umass.edu/lfw/README.txt describes the lists.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -10,18 +11,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model import intervals, metrics
-from model.data import Dataset
-from model.embedder import distances
-from model.intervals import Estimate
-from model.metrics import Scores
-from model.people import DataError
+from model.people import DataError, people_in
 
 Picture: TypeAlias = tuple[str, int]
 """A person's name and the number of the picture: NAME/NAME_0001.jpg."""
 
 _FOLDS = 10
-FMR_LEVELS = (1e-1, 1e-2, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -68,82 +63,17 @@ def _pair(row: list[str]) -> tuple[Picture, Picture]:
     return ((row[0], int(row[1])), (row[-2] if len(row) == 4 else row[0], int(row[-1])))
 
 
-@dataclass(frozen=True)
-class PairListFigures:
-    """A bundle on one list. Pairs that lack a face are never called same: they count as different in every figure."""
-
-    genuine_pairs: int
-    impostor_pairs: int
-    pictures: int
-    pictures_without_face: int
-    accuracy: float
-    standard_error: float
-    eer: Estimate
-    fnmr_at: dict[float, Estimate]
-
-
-def score(dataset: Dataset, embeddings: NDArray[np.float32], pairs: PairList) -> Scores:
-    """The distances of the list's pairs; infinite where a picture is not in the data set."""
-    rows = {Path(file).stem: row for row, file in enumerate(dataset.files)}
-    first, second = (np.array([rows.get(stem(p), -1) for p in part]) for part in (pairs.first, pairs.second))
-    distance = np.where((first < 0) | (second < 0), np.inf, distances(embeddings[first], embeddings[second]))
-    names = {name: number for number, name in enumerate(sorted({name for name, _ in pairs.pictures}))}
-    people = (np.array([names[name] for name, _ in part]) for part in (pairs.first, pairs.second))
-    return Scores(distance, pairs.genuine, *people)
-
-
 def stem(picture: Picture) -> str:
     return f"{picture[0]}_{picture[1]:04d}"
 
 
-def figures(dataset: Dataset, pairs: PairList, scores: Scores, chosen_on: Scores | None = None) -> PairListFigures:
-    """The protocol's figures: the threshold of the accuracy comes from `chosen_on`, or from the other folds."""
-    if chosen_on is None:
-        accuracy, error = accuracy_of_folds(scores.distance, scores.genuine, pairs.fold)
-    else:
-        accuracy = metrics.accuracy(scores, best_threshold(chosen_on.distance, chosen_on.genuine))
-        error = float(np.sqrt(accuracy * (1 - accuracy) / len(scores.distance)))
-    measured = _rates(metrics.curve(scores))
-    resampled = intervals.bootstrap(scores, _rates)
-    eer, *fnmr = (
-        Estimate(float(v), intervals.percentile_interval(r)) for v, r in zip(measured, resampled.T, strict=True)
-    )
-    there = {Path(file).stem for file in dataset.files}
-    return PairListFigures(
-        genuine_pairs=len(scores.genuine_distances),
-        impostor_pairs=len(scores.impostor_distances),
-        pictures=len(pairs.pictures),
-        pictures_without_face=sum(stem(picture) not in there for picture in pairs.pictures),
-        accuracy=accuracy,
-        standard_error=error,
-        eer=eer,
-        fnmr_at=dict(zip(FMR_LEVELS, fnmr, strict=True)),
-    )
-
-
-def _rates(rates: metrics.Curve) -> NDArray[np.float64]:
-    """EER, then FNMR at each level."""
-    return np.array([rates.eer, *(rates.fnmr_at(fmr) for fmr in FMR_LEVELS)])
-
-
-def accuracy_of_folds(
-    distance: NDArray[np.float64], genuine: NDArray[np.bool_], fold: NDArray[np.int64]
-) -> tuple[float, float]:
-    """(mean, standard error) over folds, each judged at the threshold that is best for all the others."""
-    found = []
-    for number in np.unique(fold):
-        inside = fold == number
-        threshold = best_threshold(distance[~inside], genuine[~inside])
-        found.append(np.mean((distance[inside] <= threshold) == genuine[inside]))
-    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(len(found)))
-
-
-def best_threshold(distance: NDArray[np.float64], genuine: NDArray[np.bool_]) -> float:
-    """The threshold that judges most of these pairs rightly; midway between two distances, the middle one of ties."""
-    order = np.argsort(distance, kind="stable")
-    ordered, right = distance[order], np.where(genuine[order], 1, -1).cumsum()
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    best = last[np.flatnonzero(right[last] == right[last].max())]
-    chosen = best[len(best) // 2]
-    following = ordered[chosen + 1] if chosen + 1 < len(ordered) else ordered[chosen]
-    return float(ordered[chosen] + following) / 2 if np.isfinite(following) else float(ordered[chosen])
+def require_files(folder: Path, lists: Sequence[PairList]) -> None:
+    """Raises DataError, before any work, where pictures that a list names are not files of the folder."""
+    there = {(name, path.stem) for name, files in people_in(folder).items() for path in files if path.exists()}
+    wanted = sorted({picture for each in lists for picture in each.pictures})
+    missing = [picture for picture in wanted if (picture[0], stem(picture)) not in there]
+    if missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of {len(wanted)} pictures that the list names are not there, the first of them "
+            f"{missing[0][0]}/{stem(missing[0])}"
+        )

@@ -7,18 +7,19 @@ import msgspec
 
 from model import metrics, plots
 from model import report_sections as sections
+from model.acquisition import Acquisition
 from model.comparison import Comparison
 from model.evaluation import Evaluation
-from model.manifest import Calibration, Manifest, contract_id
+from model.manifest import Calibration, Manifest
 from model.metrics import Scores
-from model.pair_lists import PairListFigures
 
 _TERMS = """\
 ISO/IEC 19795-1. FMR, false match rate: share of pairs of strangers taken for one person. FNMR, false non-match rate:
 share of pairs of one person told apart. GFMR, GFNMR: the same over all pairs, where a picture without a usable face
 matches nobody. Intervals are 95 %: rates at thresholds have the wider of exact binomial and a bootstrap over people,
 the other figures the bootstrap; bands in the plots are pointwise. People, not pairs, are resampled, since pairs that
-share a person are not independent."""
+share a person are not independent. Where all people are alike, a bootstrap has no width: the interval then reaches
+3 / people to either side (the rule of three). "As promised": whether the interval here holds the level asked for."""
 
 
 def write(
@@ -39,7 +40,7 @@ def write(
 
 def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
     """The report's text; the plots lie beside it."""
-    by_group = ["## Group by group", sections.groups(evaluation.groups)] if evaluation.groups else []
+    by_group = ["## Group by group", sections.groups(evaluation)] if evaluation.groups else []
     return "\n\n".join(
         [
             f"# Bundle `{evaluation.bundle}` version {evaluation.version}, measured on `{evaluation.data.name}`",
@@ -53,36 +54,13 @@ def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
             sections.fnmr_at(evaluation),
             "![DET](det.png)\n![ROC](roc.png)\n![Distances of pairs](distances.png)",
             "## Person by person, at the default threshold",
-            sections.people(evaluation),
+            sections.people(evaluation, manifest.calibration),
             *by_group,
             "## Terms",
             _TERMS,
             f"Made by `{command}`. Contract `{evaluation.contract_id}`, data sha256 `{evaluation.data.sha256}`.\n",
         ]
     )
-
-
-def write_list(folder: Path, manifest: Manifest, name: str, figures: PairListFigures, command: str) -> str:
-    """Writes report.md and report.json into `folder`, replacing those of an earlier report; returns the text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [
-        ["accuracy", f"{figures.accuracy:.4f}", f"standard error {figures.standard_error:.4f}"],
-        ["equal error rate", *sections.cells(figures.eer)],
-        *([f"FNMR at FMR {fmr:g}", *sections.cells(estimate)] for fmr, estimate in figures.fnmr_at.items()),
-    ]
-    text = "\n\n".join(
-        [
-            f"# Bundle `{manifest.name}` version {manifest.version}, on the list `{name}`",
-            f"{figures.genuine_pairs} genuine and {figures.impostor_pairs} impostor pairs of {figures.pictures} "
-            f"pictures; in {figures.pictures_without_face} no face was found, and their pairs count as different.",
-            sections.table(["measure", "value", "95 % interval (bootstrap over people)"], rows),
-            f"Made by `{command}`. Contract `{contract_id(manifest)}`.\n",
-        ]
-    )
-    (folder / "report.md").write_text(text, encoding="utf-8")
-    record = {"command": command, "contract_id": contract_id(manifest), **asdict(figures)}
-    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    return text
 
 
 def comparison(found: Comparison) -> str:
@@ -105,6 +83,7 @@ def _people(evaluation: Evaluation, calibration: Calibration | None) -> str:
     text = (
         f"{people} people, {evaluation.data.pictures} pictures ({evaluation.skipped_pictures} skipped): "
         f"{evaluation.genuine_pairs} genuine and {evaluation.impostor_pairs} impostor pairs, all that there are. "
+        f"{_apart(evaluation.acquisition)}"
         f"{evaluation.seen_people_left_out} people of the folder were in training or chose thresholds and are left out."
     )
     if calibration is None:
@@ -116,6 +95,12 @@ def _people(evaluation: Evaluation, calibration: Calibration | None) -> str:
             "the thresholds fit, and only the intervals say what to expect of other people."
         )
     return text
+
+
+def _apart(acquired: Acquisition) -> str:
+    lost, others = acquired.lost_people, acquired.other_files
+    text = f"Of {lost} more people no picture at all could be used: theirs are among the skipped. " if lost else ""
+    return text + (f"{others} other files are no pictures, and count nowhere. " if others else "")
 
 
 def _figures(evaluation: Evaluation) -> str:

@@ -41,50 +41,70 @@ def thresholds(evaluation: Evaluation, calibration: Calibration | None) -> str:
     measured = {rate.level: rate for rate in evaluation.rates}
     rows = [_level(evaluation, level, measured.get(level.fmr)) for level in (calibration.levels if calibration else ())]
     head = ["level (FMR)", "threshold", "FMR here (95 %)", "promised (95 %)", "as promised", "FNMR here (95 %)"]
-    return table([*head, "GFMR, GFNMR"], rows)
+    return table([*head, "errors: FMR; FNMR", "GFMR, GFNMR"], rows)
 
 
 def _level(evaluation: Evaluation, level: Level, rate: RatesAtThreshold | None) -> list[str]:
     point = level.operating_point
     if rate is None or point is None:
-        return [f"{level.fmr:g}", f"not supported: {level.reason}", *[""] * 5]
+        return [f"{level.fmr:g}", f"not supported: {level.reason}", *[""] * 6]
     fmr, fnmr = (
         evaluation.acquisition.generalised_fmr(rate.fmr.value, evaluation.impostor_pairs),
         evaluation.acquisition.generalised_fnmr(rate.fnmr.value, evaluation.genuine_pairs),
     )
-    apart = rate.fmr.ci95[1] < point.fmr_ci95[0] or rate.fmr.ci95[0] > point.fmr_ci95[1]
+    counts = [(rate.fmr.value, evaluation.impostor_pairs), (rate.fnmr.value, evaluation.genuine_pairs)]
+    found = "; ".join(errors(round(share * pairs), pairs) for share, pairs in counts)
     promised = f"{point.fmr_ci95[0]:.4g} to {point.fmr_ci95[1]:.4g}"
-    verdict = "no: the intervals do not meet" if apart else "yes"
+    verdict = "same people" if evaluation.people_that_chose_thresholds else _verdict(level.fmr, rate.fmr.ci95)
     general = f"{fmr:.4g}, {fnmr:.4g}"
-    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", told(rate.fmr), promised, verdict, told(rate.fnmr), general]
+    rates = [told(rate.fmr), promised, verdict, told(rate.fnmr)]
+    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *rates, found, general]
+
+
+def _verdict(asked: float, found: tuple[float, float]) -> str:
+    if asked < found[0]:
+        return "no: higher than asked for"
+    return "lower than asked for" if asked > found[1] else "yes"
 
 
 def fnmr_at(evaluation: Evaluation) -> str:
     """FNMR where the threshold is chosen on these very people, at whole powers of ten."""
     whole = [each for each in evaluation.fnmr_at if f"{each.fmr:e}".startswith("1.0000")]
     rows = [
-        [f"{each.fmr:g}", *cells(each.fnmr), _errors(each.errors, evaluation.genuine_pairs)] for each in reversed(whole)
+        [f"{each.fmr:g}", *cells(each.fnmr), errors(each.errors, evaluation.genuine_pairs)] for each in reversed(whole)
     ]
     return table(["FMR", "FNMR", "95 % interval", "errors"], rows)
 
 
-def _errors(errors: int, pairs: int) -> str:
-    if errors == 0:
+def errors(count: int, pairs: int) -> str:
+    """So many errors of so many pairs, marked where they are too few to tell a rate by."""
+    if count == 0:
         return f"0 of {pairs}: the rate is at most {3 / pairs:.2g}, were they independent"
-    return f"{errors}, fewer than {_FEW}: uncertain" if errors < _FEW else f"{errors}"
+    return f"{count}, fewer than {_FEW}: uncertain" if count < _FEW else f"{count}"
 
 
-def people(evaluation: Evaluation) -> str:
+def people(evaluation: Evaluation, calibration: Calibration | None) -> str:
     """Who makes the most errors at the default threshold, by the names of their folders."""
     parts = [
         ("told apart from themselves", evaluation.told_apart_most),
         ("taken for others", evaluation.taken_for_others_most),
     ]
     value, interval = cells(evaluation.fnmr_by_person)
+    default = calibration.default_fmr if calibration else None
     return (
-        f"FNMR where each person counts once, not each pair: {value} ({interval}). It is higher than the rate over "
-        "pairs where those of few pictures are told apart more often than those of many, who make most pairs.\n\n"
+        f"FNMR where each person counts once, not each pair: {value} ({interval}).{_few_pictures(evaluation, default)}"
+        + "\n\n"
         + table(["most often", "person: errors of pairs"], [[name, _people(found)] for name, found in parts])
+    )
+
+
+def _few_pictures(evaluation: Evaluation, default: float | None) -> str:
+    over_pairs = [rate.fnmr.value for rate in evaluation.rates if rate.level == default]
+    if not over_pairs or evaluation.fnmr_by_person.value - over_pairs[0] < 1e-9:
+        return ""
+    return (
+        f" It is higher than the rate over pairs, {over_pairs[0]:.4g}: those of few pictures are told apart more often "
+        "than those of many, who make most pairs."
     )
 
 
@@ -92,16 +112,25 @@ def _people(found: Sequence[PersonErrors]) -> str:
     return ", ".join(f"`{each.person}`: {each.errors} of {each.pairs}" for each in found) or "nobody"
 
 
-def groups(found: Sequence[GroupRates]) -> str:
+def groups(evaluation: Evaluation) -> str:
     """Each group at one threshold, or why nothing can be said of it."""
-    rows = [[each.group, f"{each.people}", _rate(each.fmr, each), _rate(each.fnmr, each)] for each in found]
-    return table(["group", "people", "FMR (95 %)", "FNMR (95 %)"], rows)
+    pairs = evaluation.group_pairs
+    rows = [
+        [
+            each.group,
+            f"{each.people}",
+            _rate(each.fmr, each, pairs[each.group][0]),
+            _rate(each.fnmr, each, pairs[each.group][1]),
+        ]
+        for each in evaluation.groups
+    ]
+    return table(["group", "people", "FMR (95 %): errors", "FNMR (95 %): errors"], rows)
 
 
-def _rate(rate: tuple[float, float, float] | None, group: GroupRates) -> str:
+def _rate(rate: tuple[float, float, float] | None, group: GroupRates, pairs: int) -> str:
     if rate is None:
         return f"too few people to say: {group.reason}" if group.reason else "nobody has two pictures"
-    return f"{rate[0]:.4g} ({rate[1]:.4g} to {rate[2]:.4g})"
+    return f"{rate[0]:.4g} ({rate[1]:.4g} to {rate[2]:.4g}): {errors(round(rate[0] * pairs), pairs)}"
 
 
 def cells(estimate: Estimate) -> list[str]:

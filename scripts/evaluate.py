@@ -1,16 +1,17 @@
 """Measures a bundle on a folder of identities, or on a list of pairs, and writes report.md, report.json and plots.
 
-People whose pictures were in training are left out, whatever their folders are called, and so are those that chose the
-thresholds, where enough others remain.
+Of a folder, people whose pictures were in training are left out, whatever their folders are called, and so are those
+that chose the thresholds, where enough others remain. A list is measured as it is: the report says how many of its
+people those were.
 """
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import terminal
 
-from model import bundle, pair_lists, report
+from model import bundle, list_figures, list_report, pair_lists, report
 from model.breakdown import groups_in
 from model.comparison import compare
 from model.data import Dataset, load
@@ -20,7 +21,7 @@ from model.people import fingerprints_in
 from model.scoring import score_all_pairs, unseen_by
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
@@ -30,7 +31,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--groups", type=Path, help="CSV file of rows person,group: rates group by group")
     parser.add_argument("--pairs", type=Path, help="compare the pairs of this list (LFW's format), not all there are")
     parser.add_argument("--choose-on", type=Path, help="a list to choose the threshold of --pairs on")
-    return parser.parse_args()
+    options = parser.parse_args(arguments)
+    refused = [name for name in ("against", "groups", "append") if options.pairs and getattr(options, name)]
+    if refused:
+        parser.error(f"--pairs measures a list as it is, without --{refused[0]}")
+    if options.choose_on and not options.pairs:
+        parser.error("--choose-on chooses the threshold of --pairs, which is not given")
+    return options
 
 
 def main() -> None:
@@ -68,12 +75,13 @@ def _groups(path: Path, people: Collection[str]) -> Mapping[str, str]:
 
 def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
     lists = [pair_lists.read(path) for path in (options.pairs, options.choose_on) if path]
+    pair_lists.require_files(options.data, lists)
     dataset = _load(options.data, embedder, only={name for each in lists for name, _ in each.pictures})
     embeddings = embedder.embed(dataset.crops)
-    scores = [pair_lists.score(dataset, embeddings, each) for each in lists]
-    figures = pair_lists.figures(dataset, lists[0], *scores)
+    scores = [list_figures.score(dataset, embeddings, each) for each in lists]
+    figures = list_figures.figures(embedder.manifest, dataset, lists[0], *scores)
     folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
-    return report.write_list(folder, embedder.manifest, options.pairs.name, figures, _command(options))
+    return list_report.write(folder, embedder.manifest, options.pairs.name, figures, _command(options))
 
 
 def _load(folder: Path, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:

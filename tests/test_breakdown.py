@@ -8,10 +8,12 @@ from scipy import stats
 
 from model.acquisition import acquisition
 from model.breakdown import by_group, fnmr_by_person, groups_in, taken_for_others_most, told_apart_most
-from model.data import Dataset, Skipped
+from model.data import Dataset, Skipped, load
 from model.faces import Quality
+from model.finders import WholePicture
 from model.metrics import Scores
 from model.people import DataError
+from model.training import TUTORIAL_CROP
 
 SCORES = makers.simulated_scores(people=30, pictures=3)
 PEOPLE = [f"p{i}" for i in range(30)]
@@ -104,3 +106,23 @@ def test_failures_to_acquire_count_in_generalised_rates() -> None:
     # Of 4 genuine pairs with crops 1 is rejected, and the 5 without are as well.
     assert found.generalised_fnmr(0.25, 4) == pytest.approx((1 + genuine - 4) / genuine)
     assert found.generalised_fmr(0.5, 6) == pytest.approx(3 / found.impostor_pairs)
+
+
+def test_people_whose_every_picture_fails_count_as_well_and_files_that_are_no_pictures_do_not(tmp_path: Path) -> None:
+    folder = makers.write_people(tmp_path / "people", people=5, pictures=3)
+    for person in range(5):
+        (folder / f"lost{person}").mkdir()
+        (folder / f"lost{person}" / "blank.pgm").write_bytes(b"P5 broken")
+    for name in ("p1", "lost1"):
+        (folder / name / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+        (folder / name / "notes.txt").write_text("hello")
+    found = acquisition(load(folder, WholePicture(TUTORIAL_CROP)))
+    assert (found.failures, found.pictures) == (5, 20)
+    assert (found.genuine_pairs, found.impostor_pairs) == (5 * 3, 20 * 19 // 2 - 15)
+    assert (found.lost_people, found.other_files) == (5, 4)
+
+
+def test_people_without_an_error_do_not_prove_that_there_is_none() -> None:
+    for threshold, value, ends in ((100.0, 0, (0, 3 / 30)), (-1.0, 1, (1 - 3 / 30, 1))):
+        found = fnmr_by_person(SCORES, PEOPLE, threshold)
+        assert (found.value, *found.ci95) == pytest.approx((value, *ends))

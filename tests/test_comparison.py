@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import makers
@@ -24,6 +25,7 @@ def test_both_bundles_are_measured_on_the_pictures_that_both_can_use(folder: Pat
     found = compare(one, whole, two, lacking)
     assert (found.genuine_pairs, found.impostor_pairs) == (5 * 3 + 1, 17 * 16 // 2 - 16)
     expected = [metrics.curve(score_all_pairs(each, lacking)).eer for each in (one, two)]
+    assert list(found.figures) == ["ROC AUC", "equal error rate", "FNMR at FMR 0.1"]  # of 120 impostor pairs
     first, second, gap = found.figures["equal error rate"]
     assert [first.value, second.value] == pytest.approx(expected)
     assert gap.value == pytest.approx(expected[1] - expected[0])
@@ -35,3 +37,13 @@ def test_a_bundle_does_not_differ_from_itself(folder: Path) -> None:
     dataset = load(folder, embedder.faces)
     gaps = [gap for _, _, gap in compare(embedder, dataset, embedder, dataset).figures.values()]
     assert np.all([[gap.value, *gap.ci95] == [0, 0, 0] for gap in gaps])
+
+
+def test_two_bundles_without_an_error_may_still_differ(folder: Path) -> None:
+    one, two = (Embedder(makers.make_bundle(f"b{seed}", seed=seed)) for seed in (0, 1))
+    dataset = load(folder, one.faces)
+    alike = replace(dataset, crops=dataset.crops[dataset.labels * 3])  # everybody's pictures are one picture
+    for first, second, gap in compare(one, alike, two, alike).figures.values():
+        assert first.value == second.value
+        assert first.ci95[1] - first.ci95[0] == pytest.approx(3 / 6)
+        assert (gap.value, *gap.ci95) == (0, -3 / 6, 3 / 6)

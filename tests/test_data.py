@@ -51,16 +51,23 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
         (folder / "p4" / f"{number}.pgm").unlink()
     (folder / "empty").mkdir()
     (folder / "p5" / "gone.pgm").symlink_to("nowhere")
+    for name in ("1.pgm", "2.pgm", "3.pgm"):
+        (folder / "p6" / name).write_bytes(b"P5 broken")
     dataset = load(folder, FACES, min_pictures=2)
+    assert dataset.lost == (("p6", 3),)  # p4 has a good picture; an empty folder, or notes, lose nothing
+    assert dataset.without(dataset.fingerprints[:1]).lost == dataset.lost
+    assert dataset.of([0, 1]).lost == ()
     assert set(dataset.skipped) == {
         Skipped(folder / "p1" / "2.pgm", "CorruptImage"),
         Skipped(folder / "p2" / "notes.txt", "UnsupportedFormat"),
         Skipped(folder / "p5" / "gone.pgm", "FileNotFoundError"),
         Skipped(folder / "p4", "TooFewPictures"),
+        *(Skipped(folder / "p6" / name, "CorruptImage") for name in ("1.pgm", "2.pgm", "3.pgm")),
+        Skipped(folder / "p6", "TooFewPictures"),
         Skipped(folder / "empty", "TooFewPictures"),
     }
     assert "p4" not in dataset.people
-    assert np.bincount(dataset.labels).tolist() == [2] + [3] * 9
+    assert np.bincount(dataset.labels).tolist() == [2] + [3] * 8
 
 
 @pytest.mark.parametrize("people", [0, 1])

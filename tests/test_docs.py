@@ -98,7 +98,7 @@ def lfw_sentence() -> str:
     return (
         f"On the test list of LFW's View 1 ({report['genuine_pairs']} genuine and {report['impostor_pairs']} impostor\n"
         f"pairs): accuracy {report['accuracy']:.4f} (standard error {report['standard_error']:.4f}), equal error rate "
-        f"{percent(report['eer'])},\nFNMR {percent(report['fnmr_at']['0.001'])} at FMR 0.001."
+        f"{percent(report['eer'])},\nFNMR {percent(report['fnmr_at']['0.01'])} at FMR 0.01."
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import evaluate
 import httpx
 import makers
 import pytest
@@ -147,6 +148,38 @@ def test_a_run_without_calibration_people_is_measured_but_not_served(data: Path,
     with pytest.raises(BundleError, match="never calibrated"):
         Policy(bundle.load(out).manifest)
     assert "in training, nobody to compare" in script("evaluate.py", "--bundle", out, "--data", data, status=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--pairs", "l.txt", "--against", "tutorial"], "without --against"),
+        (["--pairs", "l.txt", "--groups", "g.csv"], "without --groups"),
+        (["--pairs", "l.txt", "--append", "a.md"], "without --append"),
+        (["--choose-on", "l.txt"], "--pairs, which is not given"),
+    ],
+)
+def test_options_that_a_measurement_would_ignore_are_refused(
+    arguments: list[str], fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.parse(["--bundle", "default", "--data", "people", *arguments])
+    assert fault in capsys.readouterr().err
+
+
+def test_a_list_is_measured_and_says_whom_the_bundle_knows(data: Path, bundle_folder: Path, tmp_path: Path) -> None:
+    for person, number in itertools.product(("p1", "p2"), (1, 2)):
+        (tmp_path / "people" / person).mkdir(parents=True, exist_ok=True)
+        picture = (data / person / f"{number}.pgm").read_bytes()
+        (tmp_path / "people" / person / f"{person}_{number:04d}.pgm").write_bytes(picture)
+    pairs = tmp_path / "list.txt"
+    pairs.write_text("2\np1 1 2\np2 1 2\np1 1 p2 1\np1 2 p2 2\n")
+    arguments = ["--bundle", bundle_folder, "--data", tmp_path / "people", "--pairs", pairs, "--out", tmp_path / "out"]
+    assert "2 people: 0 of them were in training" in script("evaluate.py", *arguments)
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["data"]["pictures"] == 4
+    pairs.write_text("1\np1 1 2\np1 1 p2 3\n")
+    assert "error: " in (log := script("evaluate.py", *arguments, status=1))
+    assert "1 of 3 pictures that the list names are not there, the first of them p2/p2_0003" in log
 
 
 @pytest.mark.parametrize(
