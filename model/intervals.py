@@ -63,23 +63,26 @@ def rate_interval(
 ) -> tuple[float, float]:
     """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
 
-    The bootstrap gives the standard error; the interval is Student's on the logit scale, with as many degrees of
-    freedom as people (their effective number) but one. Its percentiles alone hold rare rates too seldom
-    (`scripts/coverage.py`). Where all trials went alike the bootstrap tells nothing: then the rule of three does
-    (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
+    `people`: their effective number. Where all trials went alike the bootstrap tells nothing: then the rule of three
+    does (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
     """
     exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
     rate = min(max(errors, 0.5), trials - 0.5) / trials
-    low, high = _student(rate, float(np.nanstd(resampled)), people)
+    low, high = student_interval(rate, resampled, people)
     unseen = min(1.0, 3 / independent)
     low, high = min(low, 1 - unseen) if errors == trials else low, max(high, unseen) if errors == 0 else high
     return min(float(exact.low), low), max(float(exact.high), high)
 
 
-def _student(rate: float, error: float, people: float) -> tuple[float, float]:
+def student_interval(rate: float, resampled: Floats, people: float) -> tuple[float, float]:
+    """95 % interval of a share, neither 0 nor 1, from its resamplings; those that are nan are left out.
+
+    Student's on the logit scale, with the standard error of the bootstrap and as many degrees of freedom as people but
+    one: percentiles alone hold rare rates too seldom (`scripts/coverage.py`).
+    """
     people = max(people, 2.0)
     # The spread of resamples is that of a population as large as the sample; the square root makes up for it.
-    deviation = error * math.sqrt(people / (people - 1)) / (rate * (1 - rate))
+    deviation = float(np.nanstd(resampled)) * math.sqrt(people / (people - 1)) / (rate * (1 - rate))
     reach = float(stats.t.ppf(0.975, people - 1)) * deviation
     low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
     return low, high

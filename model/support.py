@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.intervals import Estimate, percentile_interval
+from model.intervals import Estimate, percentile_interval, student_interval
 from model.metrics import Floats, Scores
 
 _NO_WIDTH = 1e-9
@@ -17,7 +17,9 @@ def reaches(fmr: float, impostor_pairs: int) -> bool:
 
 def estimate(value: float, resampled: Floats, people: int, lowest: float = 0.0) -> Estimate:
     """A share (or a difference of two, from `lowest` -1) with its 95 % interval over resamplings of so many people."""
-    return Estimate(float(value), never_certain(float(value), percentile_interval(resampled), people, lowest))
+    share = lowest == 0 and 0 < value < 1
+    interval = student_interval(float(value), resampled, people) if share else percentile_interval(resampled)
+    return Estimate(float(value), never_certain(float(value), interval, people, lowest))
 
 
 def never_certain(value: float, interval: tuple[float, float], people: int, lowest: float = 0.0) -> tuple[float, float]:

@@ -8,8 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import benchmark_report
+import campaign
+import msgspec
 import pytest
 import reproduce
+from benchmark_figures import Results
 
 from app.errors import ERRORS, HTTP_ERRORS
 from app.schemas import OperatingPoint, Verification
@@ -22,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = bundle.SHIPPED / "tutorial"
 DEFAULT = bundle.SHIPPED / "default"
+RESULTS = ROOT / "scripts/results"
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -107,6 +112,21 @@ def test_the_figures_of_the_default_bundle_are_those_of_its_reports() -> None:
     by_person = json.loads((DEFAULT / "report.json").read_text())["fnmr_by_person"]
     assert f"where each person counts once, its FNMR is\n{percent(by_person)}" in README
     assert lfw_sentence() in README
+
+
+def test_the_figures_under_load_are_those_of_the_committed_run() -> None:
+    results = msgspec.json.decode((RESULTS / "benchmark.json").read_bytes(), type=Results)
+    assert benchmark_report.table(results) in README
+    assert results.machine.processor in README
+
+
+def test_the_figures_of_the_campaigns_are_those_of_the_committed_runs() -> None:
+    states = [
+        msgspec.json.decode((RESULTS / "campaigns" / f"{name}.json").read_bytes(), type=campaign.State)
+        for name in campaign.CAMPAIGNS
+    ]
+    assert "\n".join(campaign.row(state) for state in states) in README
+    assert not any(state.faults for state in states)
 
 
 @pytest.mark.parametrize("folder", ["", "att-faces", "lfw-view1"])
