@@ -8,7 +8,7 @@ from app.schemas import ModelIdentity, OperatingPoint, Rate, Shape
 class Level(Shape):
     fmr: Rate = Field(examples=[0.001])
     threshold: float | None = Field(
-        description="null where the calibration data cannot support the level", examples=[0.34084]
+        description="null where the calibration data cannot support the level", examples=[0.340853]
     )
     operating_point: OperatingPoint | None
     reason: str | None = Field(description="Why the level is not supported", examples=[None])
