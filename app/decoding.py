@@ -6,35 +6,25 @@ A child that crashes, hangs or wants too much costs one picture: it is ended and
 import asyncio
 import math
 import multiprocessing
-import resource
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLongError
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from app import decoder
+from app.decoder import ChildLimits
 from app.jobs import PROOF_SECONDS
-from model.images import CorruptImage, ImageLimits, WorkingCopy, working_copy
+from model.images import CorruptImage, ImageLimits, WorkingCopy
 
 T = TypeVar("T")
 
 _START_SECONDS = 3
 _TRIES = 3
 _LOST = (ProcessExpired, TooLongError, BrokenProcessPool)
-
-
-@dataclass(frozen=True)
-class ChildLimits:
-    """What a child may use: bytes of address space; for one picture, seconds of processor time and of waiting."""
-
-    memory_bytes: int = 2**30
-    cpu_seconds: int = 5
-    wall_seconds: float = 3.0
 
 
 class ChildLostError(Exception):
@@ -58,7 +48,7 @@ class Decoders:
         self._unused: set[ProcessPool] = set()
         self._idle: asyncio.Queue[ProcessPool] = asyncio.Queue()
         for pool in self._pools:
-            self._schedule(pool, _nothing, ())  # has a child ready before the first picture comes
+            self._schedule(pool, decoder.nothing, ())  # has a child ready before the first picture comes
             self._idle.put_nowait(pool)
         return self
 
@@ -69,14 +59,14 @@ class Decoders:
     async def decode(self, data: bytes) -> WorkingCopy:
         """One picture. Raises what `model.images.working_copy` raises; CorruptImage where a child was lost over it."""
         try:
-            return await self._ask(_decode, data, self._limits, self._child.cpu_seconds)
+            return await self._ask(decoder.decode, data, self._limits, self._child.cpu_seconds)
         except ChildLostError as error:
             raise CorruptImage from error
 
     async def check(self) -> None:
         """Raises ChildLostError where no child answers. One that just did is not asked again: it may be busy."""
         if time.monotonic() - self._answered > PROOF_SECONDS:
-            await self._ask(_nothing)
+            await self._ask(decoder.nothing)
 
     async def _ask(self, work: Callable[..., T], *arguments: object) -> T:
         for _ in range(_TRIES):
@@ -131,27 +121,10 @@ def _new_pool(limits: ChildLimits) -> ProcessPool:
     # Forked from a server that has loaded what decoding needs and no more: a new child costs milliseconds, and
     # inherits neither the service's threads nor its memory.
     children = multiprocessing.get_context("forkserver")
-    children.set_forkserver_preload([__name__])
-    return ProcessPool(1, initializer=_confine, initargs=(limits.memory_bytes,), context=children)
+    children.set_forkserver_preload([decoder.__name__])
+    return ProcessPool(1, initializer=decoder.confine, initargs=(limits.memory_bytes,), context=children)
 
 
 def _end(pool: ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     pool.join()
-
-
-def _confine(memory_bytes: int) -> None:
-    warnings.simplefilter("ignore")  # of Pillow, about what is in a picture: nothing for the log
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _decode(data: bytes, limits: ImageLimits, cpu_seconds: int) -> WorkingCopy:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
-    return working_copy(data, limits)
-
-
-def _nothing() -> None:
-    """Has a child ready before the first picture comes, or shows that one answers."""

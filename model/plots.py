@@ -44,15 +44,21 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
 
 def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Rates], Rates]) -> None:
     fmr = scale(np.array([each.fmr for each in evaluation.fnmr_at]))
-    low, high = (scale(np.array([each.fnmr.ci95[end] for each in evaluation.fnmr_at])) for end in (0, 1))
+    low, high = map(scale, _ends(evaluation))
     axes.fill_between(fmr, low, high, alpha=0.2, label="95 %, pointwise")
+
+
+def _ends(evaluation: Evaluation) -> tuple[Rates, Rates]:
+    """Of the intervals of the FNMRs; what bounds one at a finer FMR bounds it at a coarser one."""
+    low, high = np.array([each.fnmr.ci95 for each in evaluation.fnmr_at]).T
+    return low, np.minimum.accumulate(high)
 
 
 def roc(rates: Curve, evaluation: Evaluation) -> Figure:
     figure, axes = _axes(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
     axes.step(rates.fmr, 1 - rates.fnmr, where="post", label=f"AUC {evaluation.auc.value:.4f}")
-    low, high = ([1 - each.fnmr.ci95[end] for each in evaluation.fnmr_at] for end in (1, 0))
-    axes.fill_between([each.fmr for each in evaluation.fnmr_at], low, high, alpha=0.2, label="95 %, pointwise")
+    low, high = _ends(evaluation)
+    axes.fill_between([each.fmr for each in evaluation.fnmr_at], 1 - high, 1 - low, alpha=0.2, label="95 %, pointwise")
     axes.set_xscale("log")
     axes.set(xlim=(1 / evaluation.impostor_pairs, 1), ylim=(0, 1.02))
     _mark(axes, [(r.fmr.value, 1 - r.fnmr.value, r) for r in evaluation.rates])

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 from portraits import portrait
 
-from app import decoding
-from app.decoding import ChildLimits, ChildLostError, Decoders
+from app import decoder, decoding
+from app.decoder import ChildLimits
+from app.decoding import ChildLostError, Decoders
 from model import bundle
 from model.embedder import Embedder, distances
 from model.faces import enlarged
@@ -64,7 +65,7 @@ async def test_each_picture_has_its_own_processor_time() -> None:
 
 async def test_a_caller_that_leaves_takes_no_child_with_it(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     before = await children(decoders)
-    monkeypatch.setattr(decoding, "_decode", bad_children.doze)
+    monkeypatch.setattr(decoder, "decode", bad_children.doze)
     leaving = [asyncio.create_task(decoders.decode(GOOD)) for _ in range(2)]
     await asyncio.sleep(0.2)
     for task in leaving:
@@ -79,7 +80,7 @@ async def test_a_caller_that_leaves_takes_no_child_with_it(decoders: Decoders, m
 async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
     decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_decode", bad_children.die)
+    monkeypatch.setattr(decoder, "decode", bad_children.die)
     lost = asyncio.create_task(decoders.decode(GOOD))
     await asyncio.sleep(0)
     monkeypatch.undo()
@@ -105,7 +106,7 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_its_neighbour_is_no
 ) -> None:
     with Decoders(ImageLimits(), 2, ChildLimits(wall_seconds=1)) as decoders:
         await decoders.decode(GOOD)
-        monkeypatch.setattr(decoding, "_decode", bad_children.hang)
+        monkeypatch.setattr(decoder, "decode", bad_children.hang)
         hanging = asyncio.create_task(decoders.decode(GOOD))
         await asyncio.sleep(0)
         monkeypatch.undo()
@@ -118,7 +119,7 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_its_neighbour_is_no
 async def test_it_is_told_where_no_child_answers(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
     await decoders.check()
     monkeypatch.setattr(decoding, "PROOF_SECONDS", -1)  # not even what was just done
-    monkeypatch.setattr(decoding, "_nothing", bad_children.die)
+    monkeypatch.setattr(decoder, "nothing", bad_children.die)
     with pytest.raises(ChildLostError):
         await decoders.check()
     monkeypatch.undo()

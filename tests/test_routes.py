@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from app import decoding
+from app import decoder
 from app.main import create_app
 from app.settings import Settings
 from model.embedder import Embedder, distances
@@ -89,7 +89,7 @@ async def test_it_is_alive_and_ready(client: httpx.AsyncClient) -> None:
 async def test_it_is_not_ready_where_no_picture_can_be_decoded(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_nothing", bad_children.die)
+    monkeypatch.setattr(decoder, "nothing", bad_children.die)
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     monkeypatch.undo()
