@@ -50,9 +50,11 @@ def test_the_estimate_never_tells_less_than_was_measured(manifest: Manifest) -> 
         assert estimate.ci95[0] <= estimate.value <= estimate.ci95[1]
 
 
-def test_closer_than_every_stranger_is_at_most_three_in_n(manifest: Manifest) -> None:
+def test_closer_than_every_stranger_is_at_most_what_the_closest_allows(manifest: Manifest) -> None:
     impostors = makers.simulated_scores().impostor_distances
     estimate = Policy(manifest).decide(float(impostors.min()) - 1e-6).fmr_estimate
     assert estimate.at_most
-    assert estimate.value == estimate.ci95[1] == pytest.approx(3 / len(impostors), rel=0.005)
+    assert estimate.value == estimate.ci95[1] >= 3 / len(impostors)
+    nearest = Policy(manifest).decide(float(impostors.min())).fmr_estimate
+    assert (nearest.at_most, nearest.ci95[1]) == (False, estimate.value)
     assert estimate.ci95[0] == 0
