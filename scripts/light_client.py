@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 _PATIENCE_SECONDS = 60.0
+_KEPT_SECONDS = 3.0  # less than the service keeps an idle connection: none is used as it is being closed
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,13 +39,13 @@ class Client:
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         self._host, self._port = parts.hostname, parts.port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
             await writer.wait_closed()
 
@@ -69,14 +70,14 @@ class Client:
             return int(first.split()[1]), headers, body
         finally:
             if kept:
-                self._idle.append((reader, writer))
+                self._idle.append((time.monotonic(), reader, writer))
             else:
                 writer.close()
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof():
+            since, reader, writer = self._idle.pop()
+            if not reader.at_eof() and time.monotonic() - since < _KEPT_SECONDS:
                 return reader, writer
             writer.close()
         return await asyncio.open_connection(self._host, self._port)
