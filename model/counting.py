@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.data import Indices
 from model.embedder import distances
-from model.intervals import RESAMPLES, effective_number, rate_interval
+from model.intervals import RESAMPLES, effective_number, pairs_of, rate_interval
 from model.metrics import Floats
 
 _BLOCK = 4096
@@ -54,7 +54,7 @@ class Counts:
         rng = np.random.default_rng(seed)
         drawn = [adds[rng.integers(people, size=people)].sum() for _ in range(RESAMPLES)]
         errors, trials, number = int(accepted.sum()) // each, int(pairs.sum()) // each, effective_number(pairs)
-        independent = number if genuine else max(number * (number - 1) / 2, 1)
+        independent = number if genuine else pairs_of(number)
         return rate_interval(errors, trials, share + np.array(drawn), number, independent)
 
 

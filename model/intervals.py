@@ -58,6 +58,11 @@ def effective_number(weights: Floats) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 1.0
 
 
+def pairs_of(people: float) -> float:
+    """How many pairs so many people make; at least 1."""
+    return max(people * (people - 1) / 2, 1.0)
+
+
 def rate_interval(
     errors: int, trials: int, resampled: Floats, people: float, independent: float
 ) -> tuple[float, float]:

@@ -33,8 +33,8 @@ class Rates:
 
     def fmr_ci95(self, index: int) -> tuple[float, float]:
         people = self._people[0]
-        pairs_of_people = max(people * (people - 1) / 2, 1)
-        return _interval(self.fmr[index], self._impostors, self._fmr[:, index], people, pairs_of_people)
+        independent = intervals.pairs_of(people)
+        return _interval(self.fmr[index], self._impostors, self._fmr[:, index], people, independent)
 
     def fnmr_ci95(self, index: int) -> tuple[float, float]:
         people = self._people[1]
