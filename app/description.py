@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.model_schemas import CalibrationData, DistanceHistograms, Limits, Model
-from app.model_schemas import Level as LevelAnswer
-from app.schemas import ModelIdentity, OperatingPoint
+from app.schemas import CalibrationData, DistanceHistograms, Limits, Model, ModelIdentity, OperatingPoint
+from app.schemas import Level as LevelAnswer
 from app.settings import Settings
 from model.decision import Policy
 from model.manifest import Calibration, Level, Manifest, contract_id

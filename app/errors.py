@@ -10,10 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import admission, batching, decoding, exchange, jobs, keys, uploads
+from app import admission, exchange, keys, uploads
+from app.inference import batching, decoder_pool
+from app.inference.verifier import RefusedImageError
 from app.schemas import Problem
-from app.verifier import RefusedImageError
-from model import decision, embedder, faces, images
+from model import decision, images
+from model.embedding import embedder
+from model.faces import face
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,18 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     images.TooManyPixels: ErrorKind(422, "image_too_many_pixels", "The picture has more pixels than the limit."),
     images.TooExpensive: ErrorKind(422, "image_too_expensive", "The picture has more scans than the limit."),
     images.AnimatedImage: ErrorKind(422, "image_animated", "The picture has more than one frame."),
-    faces.NoFaceFound: ErrorKind(422, "no_face", "No face was found in the picture."),
+    face.NoFaceFound: ErrorKind(422, "no_face", "No face was found in the picture."),
     decision.LevelNotSupported: ErrorKind(
         422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
     ),
     admission.RateLimitedError: ErrorKind(429, "rate_limited", "Your quota is used up for now; nothing was done."),
     admission.OverloadedError: ErrorKind(503, "overloaded", "Too many requests are in flight; nothing was done.", 1),
     admission.DrainingError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
-    jobs.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
-    jobs.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
+    batching.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
+    batching.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
     batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
     batching.StoppedError: ErrorKind(503, "not_ready", "The network does not answer; nothing was done.", 5),
-    decoding.ChildLostError: ErrorKind(503, "not_ready", "No process that decodes pictures answers.", 5),
+    decoder_pool.ChildLostError: ErrorKind(503, "not_ready", "No process that decodes pictures answers.", 5),
     embedder.SelfTestError: ErrorKind(503, "not_ready", "The self-test does not give the recorded distances.", 5),
     Exception: ErrorKind(500, "internal_error", "A fault of the service; the request id finds it in the log."),
 }

@@ -8,7 +8,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.jobs import DeadlineExceededError
+from app.inference.batching import DeadlineExceededError
 from app.settings import Settings
 
 REQUEST_ID = "X-Request-ID"

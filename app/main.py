@@ -10,20 +10,20 @@ from fastapi_offline import FastAPIOffline
 
 from app import errors, logs, openapi, operations, page, server
 from app.admission import Admission
-from app.batching import Batcher
-from app.decoding import Decoders
-from app.finding import Finding
 from app.gate import OPEN, Gate, is_open
+from app.inference.batching import Batcher
+from app.inference.decoder_pool import Decoders
+from app.inference.finder_pool import Finding
+from app.inference.verifier import Verifier
 from app.keys import Keys, KeysError, read_keys
 from app.metrics import Metrics
 from app.routes import router
 from app.settings import Settings, SettingsError, read_settings
-from app.verifier import Verifier
 from model import bundle
-from model.bundle import BundleError
 from model.decision import Policy
-from model.embedder import Embedder, Embedding, SelfTestError
-from model.faces import Crop
+from model.embedding.embedder import Embedder, Embedding, SelfTestError
+from model.faces.face import Crop
+from model.manifest import BundleError
 
 DESCRIPTION = """Do two photos show the same person? Every answer says at which measured error rate it decides.
 

@@ -5,9 +5,9 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
-from app.verifier import Timings
+from app.inference.verifier import Timings
 from model.decision import Decision
-from model.faces import Face
+from model.faces.face import Face
 from model.manifest import Manifest, contract_id
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -5,13 +5,13 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app import model_schemas, schemas, uploads
+from app import schemas, uploads
 from app.description import description, identity
+from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
 from app.openapi import multipart, problems
 from app.settings import Settings
-from app.verifier import Timings, Verifier
-from model.faces import Face
+from model.faces.face import Face
 
 router = APIRouter()
 
@@ -105,7 +105,7 @@ async def embed(
 
 
 @router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems(*CALLER))
-async def describe(verifier: TheVerifier, settings: TheSettings) -> model_schemas.Model:
+async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Model:
     return description(verifier.manifest, verifier.policy, settings)
 
 

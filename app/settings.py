@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.decoder import ChildLimits
+from app.inference.decoder_process import ChildLimits
 from model.images import ImageLimits
 
 PREFIX = "FACEPAIR_"

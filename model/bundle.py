@@ -12,17 +12,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from model.manifest import Manifest
-from model.network import BACKBONES
+from model.faces.face import FaceFinder
+from model.faces.finder import MainFace, WholePicture
+from model.faces.mtcnn import Mtcnn
+from model.manifest import BundleError, Manifest
 
 WEIGHTS = "weights.safetensors"
 DETECTOR = "detector.safetensors"
 MANIFEST = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
-
-
-class BundleError(Exception):
-    """The bundle cannot be used or saved; the message is one line, in the operator's terms."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,18 @@ def load(folder: Path) -> Bundle:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
-    if manifest.backbone not in BACKBONES:
-        raise BundleError(f"bundle {folder}: unknown backbone '{manifest.backbone}'")
     detector = manifest.detector
     return Bundle(
         manifest,
         _weights(folder / WEIGHTS, manifest.weights_sha256),
         _weights(folder / DETECTOR, detector.weights_sha256) if detector else {},
     )
+
+
+def finder_of(bundle: Bundle) -> FaceFinder:
+    """What the bundle's manifest names. Raises RuntimeError where the detector's weights do not fit."""
+    detector, crop = bundle.manifest.detector, bundle.manifest.crop
+    return MainFace(Mtcnn(bundle.detector_weights, detector.search), crop) if detector else WholePicture(crop)
 
 
 def save(folder: Path, bundle: Bundle) -> Manifest:

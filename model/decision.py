@@ -3,8 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from model.bundle import BundleError
-from model.manifest import Calibration, Manifest, OperatingPoint
+from model.manifest import BundleError, Calibration, Manifest, OperatingPoint
 
 
 class LevelNotSupported(Exception):  # noqa: N818 - the caller's choice, no fault

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.faces import Quality
-from model.measures import Domain
+from model.faces.face import Quality
+from model.manifest import Domain
 
 _DECIMALS = 4
 _ENDS = (0.1, 99.9)

@@ -1,6 +1,8 @@
 """Bytes of an untrusted picture file to one upright RGB array; knows nothing of faces."""
 
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +12,71 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, WebPImagePlugin
 
-from model import webp
-from model.upright import DECODER_ERRORS, rgb, upright
+DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+"""Everything Pillow's decoders were seen to raise on damaged files."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_GREY_BEHIND_ALPHA = (128, 128, 128, 255)
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """As the EXIF orientation says; broken EXIF says nothing about the pixels."""
+    try:
+        transposition = _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except DECODER_ERRORS:
+        return picture
+    return picture if transposition is None else picture.transpose(transposition)
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """16-bit grey is scaled to 8 bits, alpha is laid over mid grey, every other mode is converted."""
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, _GREY_BEHIND_ALPHA), layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in pixels, or None where the first chunk is no picture's."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + _number(data[24:27]), 1 + _number(data[27:30])
+    if kind == b"VP8L":
+        bits = _number(data[21:25])
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 ":
+        return _number(data[26:28]) & 0x3FFF, _number(data[28:30]) & 0x3FFF
+    return None
+
+
+def _number(digits: bytes) -> int:
+    return int.from_bytes(digits, "little")
+
 
 Rgb: TypeAlias = NDArray[np.uint8]
 """An upright picture: uint8, shape (height, width, 3), values 0..255."""
@@ -113,7 +178,7 @@ def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
     """The picture, its header judged and no pixel decoded; faults of the decoder within are CorruptImage."""
     try:
         opener = _opener(data)
-        if opener is WebPImagePlugin.WebPImageFile and (size := webp.size_of(data)):
+        if opener is WebPImagePlugin.WebPImageFile and (size := webp_size(data)):
             _check(size, limits)
         with opener(io.BytesIO(data)) as picture:
             _check(picture.size, limits)

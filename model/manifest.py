@@ -1,13 +1,53 @@
 """What a bundle says of itself: the shapes of manifest.json and the identity of its embedding space."""
 
 import hashlib
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from model.faces import CropGeometry, Length
-from model.measures import Count, Distance, Domain, Histograms, Interval, Share, Strict
-from model.mtcnn import Search
+from model.faces.face import CropGeometry, Length, Search
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Distance: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+Interval: TypeAlias = tuple[Share, Share]
+
+
+class BundleError(Exception):
+    """The bundle cannot be used or saved; the message is one line, in the operator's terms."""
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True): ...
+
+
+class Histogram(Strict, frozen=True):
+    """How many values lie in each bin: n + 1 edges, n counts; what lies beyond the ends is in the end bins."""
+
+    edges: tuple[float, ...]
+    counts: tuple[Count, ...]
+
+
+class Histograms(Strict, frozen=True):
+    """Distances of all pairs and qualities of all faces of the calibration data."""
+
+    impostor_distance: Histogram
+    genuine_distance: Histogram
+    size_px: Histogram
+    sharpness: Histogram
+    brightness: Histogram
+
+
+class Domain(Strict, frozen=True):
+    """What calibration pictures are like: the lowest and highest of the middle 99.8 % of each measure, and a bit.
+
+    `from_mean` is the distance of an embedding from `mean_embedding`, the mean over all calibration pictures.
+    """
+
+    sharpness: tuple[float, float]
+    brightness: tuple[float, float]
+    colour: tuple[float, float]
+    from_mean: tuple[float, float]
+    mean_embedding: tuple[float, ...]
 
 
 class DataSource(Strict, frozen=True):

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import benchmark_limit as limit
-import benchmark_report as report
 import numpy as np
 import terminal
-from benchmark_figures import Figures, Machine, Overload, Results, Round
-from benchmark_load import Load, Task, load
-from benchmark_path import jpeg, spread
-from light_client import upload
-from service_process import PLAIN, Running, serving
+from benchmarks import in_process as limit
+from benchmarks import report
+from benchmarks.load import Load, Task, load
+from benchmarks.results import Figures, Machine, Overload, Results, Round
+from benchmarks.stages import jpeg, spread
+from service.http_client import upload
+from service.process import PLAIN, Running, serving
 
 from model import bundle
-from model.embedder import Embedder
-from model.faces import NoFaceFound
+from model.embedding.embedder import Embedder
+from model.faces.face import NoFaceFound
 from model.images import decode
 
 CALLERS = (1, 2, 8, 16, 32)

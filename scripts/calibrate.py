@@ -13,12 +13,12 @@ import terminal
 
 from model import bundle
 from model.bundle import Bundle
-from model.calibration import require_support
-from model.calibration_data import calibration_of
-from model.data import Dataset, load
-from model.embedder import Embedder
+from model.data.dataset import Dataset, load
+from model.data.people import DataError, fingerprints_in
+from model.embedding.embedder import Embedder
+from model.evaluation.calibration import require_support
+from model.evaluation.calibration_data import calibration_of
 from model.manifest import Calibration, Level, Manifest
-from model.people import DataError, fingerprints_in
 
 
 def main() -> None:

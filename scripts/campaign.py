@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import campaign_faults as faults
-import campaign_requests as requests
-import campaign_schema as schema
 import msgspec
 import numpy as np
 import terminal
-from campaign_pictures import decode_in_process
-from campaigns import Campaign, Outcome
+from campaigns import openapi_fuzz as schema
+from campaigns import requests
+from campaigns import signals as faults
+from campaigns.harness import Campaign, Outcome
+from campaigns.pictures import decode_in_process
 
 CAMPAIGNS: Mapping[str, Campaign] = {
     "decode": decode_in_process,

@@ -7,7 +7,7 @@ from pathlib import Path
 import terminal
 
 from model import bundle
-from model.card import card, is_of
+from model.reports.model_card import card, is_of
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ import terminal
 from prometheus_client.parser import text_string_to_metric_families
 
 from model import bundle
-from model.drift import Counts, Drift, distance_drift, drift
-from model.measures import Histogram, Histograms
-from model.people import DataError
+from model.data.people import DataError
+from model.evaluation.drift import Counts, Drift, distance_drift, drift
+from model.manifest import Histogram, Histograms
 
 QUALITIES = {
     "facepair_face_size_pixels": "size_px",

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import terminal
 
-from model import bundle, list_figures, list_report, pair_lists, report
-from model.breakdown import groups_in
-from model.comparison import compare
-from model.data import Dataset, load
-from model.embedder import Embedder
-from model.evaluation import evaluate
-from model.people import fingerprints_in
-from model.scoring import score_all_pairs, unseen_by
+from model import bundle
+from model.data import lfw_lists
+from model.data.dataset import Dataset, load
+from model.data.people import fingerprints_in
+from model.embedding.embedder import Embedder
+from model.evaluation import lfw_protocol
+from model.evaluation.breakdown import groups_in
+from model.evaluation.comparison import compare
+from model.evaluation.evaluation import evaluate
+from model.evaluation.scoring import score_all_pairs, unseen_by
+from model.reports import lfw_report, report
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -74,14 +77,14 @@ def _groups(path: Path, people: Collection[str]) -> Mapping[str, str]:
 
 
 def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
-    lists = [pair_lists.read(path) for path in (options.pairs, options.choose_on) if path]
-    pair_lists.require_files(options.data, lists)
+    lists = [lfw_lists.read(path) for path in (options.pairs, options.choose_on) if path]
+    lfw_lists.require_files(options.data, lists)
     dataset = _load(options.data, embedder, only={name for each in lists for name, _ in each.pictures})
     embeddings = embedder.embed(dataset.crops)
-    scores = [list_figures.score(dataset, embeddings, each) for each in lists]
-    figures = list_figures.figures(embedder.manifest, dataset, lists[0], *scores)
+    scores = [lfw_protocol.score(dataset, embeddings, each) for each in lists]
+    figures = lfw_protocol.figures(embedder.manifest, dataset, lists[0], *scores)
     folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
-    return list_report.write(folder, embedder.manifest, options.pairs.name, figures, _command(options))
+    return lfw_report.write(folder, embedder.manifest, options.pairs.name, figures, _command(options))
 
 
 def _load(folder: Path, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:

@@ -15,10 +15,10 @@ import numpy as np
 import terminal
 from tqdm import tqdm
 
-from model.data import Dataset, load
-from model.finders import WholePicture
-from model.protocols import disjoint_protocol, mean, tutorial_protocol
-from model.training import TUTORIAL_CROP, Recipe
+from model.data.dataset import Dataset, load
+from model.faces.finder import WholePicture
+from model.training.protocols import disjoint_protocol, mean, tutorial_protocol
+from model.training.tutorial import TUTORIAL_CROP, Recipe
 
 PROTOCOLS = {"tutorial": "tutorial's protocol: people seen in training", "disjoint": "people never seen"}
 ABOUT = "Median (range) over the seeds; of the people-disjoint protocol, the mean of the folds of each seed."

@@ -14,12 +14,12 @@ import terminal
 from matplotlib.figure import Figure
 
 from model import bundle
+from model.data.people import fingerprints_in, people_in
 from model.decision import Policy
-from model.embedder import Embedder
-from model.people import fingerprints_in, people_in
-from model.report_sections import table
-from model.robustness import KINDS, Point, measure
-from model.scoring import unseen_by
+from model.embedding.embedder import Embedder
+from model.evaluation.robustness import KINDS, Point, measure
+from model.evaluation.scoring import unseen_by
+from model.reports.sections import table
 
 
 def main() -> None:

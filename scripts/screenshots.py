@@ -5,11 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import terminal
-from browser import Visitor, chromium
 from PIL import Image
 from playwright.sync_api import Browser
-from portraits import portrait
-from service_process import serving
+from service.browser import Visitor, chromium
+from service.drawn_faces import portrait
+from service.process import serving
 
 WIDTHS = {"phone": 360, "tablet": 800, "desktop": 1280}
 PERSON = 2

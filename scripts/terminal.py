@@ -12,11 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from model.bundle import BundleError
-from model.data import Dataset
-from model.manifest import Manifest
-from model.people import DataError
-from model.scoring import who_chose
+from model.data.dataset import Dataset
+from model.data.people import DataError
+from model.evaluation.scoring import who_chose
+from model.manifest import BundleError, Manifest
 
 
 @contextmanager

@@ -6,19 +6,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import recipe_finetune
-import recipe_transfer
-import recipe_tutorial
 import terminal
+from recipes import finetune, transfer, tutorial
 
-from model.people import DataError
-from model.training import Recipe
-from model.transfer import TransferRecipe
+from model.data.people import DataError
+from model.training.transfer import TransferRecipe
+from model.training.tutorial import Recipe
 
 RECIPES: dict[str, tuple[Any, Callable[[argparse.Namespace, Any], None]]] = {
-    "tutorial": (Recipe(), recipe_tutorial.run),
-    "transfer": (TransferRecipe(), recipe_transfer.run),
-    "finetune": (recipe_finetune.DEFAULTS, recipe_finetune.run),
+    "tutorial": (Recipe(), tutorial.run),
+    "transfer": (TransferRecipe(), transfer.run),
+    "finetune": (finetune.DEFAULTS, finetune.run),
 }
 """Each recipe with what carries it out."""
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from model import bundle
-from model.embedder import Embedder
+from model.embedding.embedder import Embedder
 
 
 @pytest.fixture(scope="session")

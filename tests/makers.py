@@ -14,13 +14,16 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from model import bundle
 from model.bundle import Bundle
-from model.calibration import calibrate
-from model.embedder import embed, golden_crops, self_test_distances
+from model.embedding.backbones import TutorialNetwork, weights_of
+from model.embedding.embedder import embed, golden_crops, self_test_distances
+from model.error_rates.scores import Scores
+from model.evaluation.calibration import calibrate
 from model.manifest import Calibration, DataSource, Manifest, Training
-from model.metrics import Scores
-from model.network import TutorialNetwork, weights_of
-from model.training import TUTORIAL_CROP
+from model.training.tutorial import TUTORIAL_CROP
 
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared/data"
+"""A folder with the data sets; tests that use it are skipped where it is not there."""
 CALIBRATION_DATA = DataSource("simulated", "0" * 64, 80, tuple(f"person-{i}" for i in range(40)))
 
 

@@ -1,4 +1,4 @@
-"""The shape of the code: files and functions stay small, and importing one starts nothing."""
+"""The shape of the code: functions stay small, and importing one starts nothing."""
 
 import ast
 import statistics
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(path for folder in ("app", "model", "scripts") for path in (ROOT / folder).glob("*.py"))
+SOURCES = sorted(path for folder in ("app", "model", "scripts") for path in (ROOT / folder).rglob("*.py"))
 
 
 def functions(path: Path) -> list[tuple[str, int]]:
@@ -18,10 +18,9 @@ def functions(path: Path) -> list[tuple[str, int]]:
     return [(node.name, (node.end_lineno or 0) - node.lineno + 1) for node in found]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_file_is_small_and_says_what_it_is_for(path: Path) -> None:
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_says_what_it_is_for_and_its_functions_are_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 150
     assert all(lines <= 40 for _, lines in functions(path)), max(functions(path), key=lambda f: f[1])
     assert ast.get_docstring(ast.parse(text))
 

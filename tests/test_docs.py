@@ -8,18 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import benchmark_report
 import campaign
 import msgspec
 import pytest
 import reproduce
-from benchmark_figures import Results
+from benchmarks import report
+from benchmarks.results import Results
 
 from app.errors import ERRORS, HTTP_ERRORS
 from app.schemas import OperatingPoint, Verification
 from app.settings import PREFIX, Settings
-from model import bundle, quality
+from model import bundle
 from model.decision import Policy
+from model.faces import quality
 from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +117,7 @@ def test_the_figures_of_the_default_bundle_are_those_of_its_reports() -> None:
 
 def test_the_figures_under_load_are_those_of_the_committed_run() -> None:
     results = msgspec.json.decode((RESULTS / "benchmark.json").read_bytes(), type=Results)
-    assert benchmark_report.table(results) in README
+    assert report.table(results) in README
     assert results.machine.processor in README
 
 

@@ -15,13 +15,12 @@ import httpx
 import makers
 import pytest
 import torch
-from portraits import portrait
-from test_main import files, running
+from service.drawn_faces import portrait
+from services import files, running
 
 from model import bundle
-from model.bundle import BundleError
 from model.decision import Policy
-from model.manifest import contract_id
+from model.manifest import BundleError, contract_id
 
 ROOT = Path(__file__).parent.parent
 SMALL = [

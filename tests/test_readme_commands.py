@@ -12,9 +12,9 @@ from pathlib import Path
 
 import makers
 import pytest
-from portraits import portrait
+from service.drawn_faces import portrait
+from services import running
 from starlette.datastructures import Headers
-from test_main import running
 
 from app.keys import Keys, read_keys
 from model import bundle

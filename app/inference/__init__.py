@@ -1,0 +1,1 @@
+"""Pictures to decisions: decoding, finding faces, batching. Knows no HTTP."""

@@ -1,0 +1,27 @@
+"""A picture to the face in it, off the event loop; knows nothing of how faces are found."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+from model.faces.face import Face, FaceFinder
+from model.faces.finder import compute_alone
+from model.images import Rgb
+
+
+class Finding:
+    """Looks at as many pictures at a time as it has threads, while its `with` block lasts."""
+
+    def __init__(self, faces: FaceFinder, threads: int) -> None:
+        self._faces = faces
+        self._pool = ThreadPoolExecutor(threads, "find", compute_alone)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    async def find(self, picture: Rgb) -> Face:
+        """The face that counts. Raises NoFaceFound. A caller that leaves before its turn costs no work."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._faces.find, picture)

@@ -1,0 +1,1 @@
+"""Folders of people to crops, pairs and splits. Measures nothing."""

@@ -1,0 +1,138 @@
+"""A folder of identities (one sub-folder a person) to crops with labels; knows no network."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.people import DataError, digest, fingerprint, people_in
+from model.faces.face import Face, FaceFinder, NoFaceFound, Quality, enlarged
+from model.images import InvalidImage, UnsupportedFormat, working_copy
+from model.manifest import DataSource
+
+Indices: TypeAlias = NDArray[np.int64]
+Track: TypeAlias = Callable[[Sequence[Path]], Iterable[Path]]
+"""Wraps the work list to show progress; `iter` shows none."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    path: Path
+    reason: str
+
+
+NO_PICTURE = UnsupportedFormat.__name__
+TOO_FEW_PICTURES = "TooFewPictures"
+"""The reason where a person is skipped, not a file."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Crops of people. `labels` are indices into `people`, in ascending order."""
+
+    name: str
+    people: tuple[str, ...]
+    fingerprints: tuple[str, ...]  # one a person, of that person's files, whether a face was found in them or not
+    crops: NDArray[np.uint8]  # (pictures, channels, height, width)
+    labels: Indices  # (pictures,)
+    files: tuple[str, ...]  # (pictures,) names without their folder
+    qualities: tuple[Quality, ...]  # (pictures,)
+    skipped: tuple[Skipped, ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()  # people of whom no picture gave a crop, and how many pictures that were
+
+    @property
+    def source(self) -> DataSource:
+        """What a manifest records of this data."""
+        return DataSource(self.name, digest("".join(self.fingerprints).encode()), len(self.labels), self.fingerprints)
+
+    def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
+        """Only these people (indices into `people`), in this order."""
+        rows = [np.flatnonzero(self.labels == person) for person in chosen]
+        pictures = np.concatenate(rows)
+        return replace(
+            self,
+            people=tuple(self.people[person] for person in chosen),
+            fingerprints=tuple(self.fingerprints[person] for person in chosen),
+            crops=self.crops[pictures],
+            labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+            files=tuple(self.files[picture] for picture in pictures),
+            qualities=tuple(self.qualities[picture] for picture in pictures),
+            lost=(),
+        )
+
+    def without(self, fingerprints: Iterable[str]) -> "Dataset":
+        """All people but those with these fingerprints. Raises DataError where fewer than two are left."""
+        unwanted = set(fingerprints)
+        kept = [i for i, fingerprint in enumerate(self.fingerprints) if fingerprint not in unwanted]
+        if len(kept) < 2:
+            raise DataError(f"{self.name}: all but {len(kept)} of its people were in training, nobody to compare")
+        return replace(self.of(kept), lost=self.lost)
+
+
+def load(
+    folder: Path,
+    faces: FaceFinder,
+    min_pictures: int = 1,
+    track: Track = iter,
+    only: Collection[str] | None = None,
+) -> Dataset:
+    """Reads, decodes and crops every picture once, by the same code that serves requests.
+
+    `only`: the names of people, if not all. Pictures that cannot be used, and people with fewer than `min_pictures`
+    good ones, are skipped and listed.
+    Raises DataError where the folder is missing or fewer than two people are left.
+    """
+    files = {person: paths for person, paths in people_in(folder).items() if only is None or person in only}
+    found: dict[str, list[_Picture]] = {person: [] for person in files}
+    skipped: list[Skipped] = []
+    for path in track([path for paths in files.values() for path in paths]):
+        try:
+            found[path.parent.name].append(_read(path, faces))
+        except OSError as error:
+            skipped.append(Skipped(path, type(error).__name__))
+    pictures = {person: [picture for picture in found[person] if picture.face] for person in found}
+    skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if not p.face]
+    people = [person for person in found if len(pictures[person]) >= min_pictures]
+    skipped += [Skipped(folder / person, TOO_FEW_PICTURES) for person in found if person not in people]
+    if len(people) < 2:
+        raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
+    chosen = [picture for person in people for picture in pictures[person]]
+    return Dataset(
+        name=folder.name,
+        people=tuple(people),
+        fingerprints=tuple(fingerprint(picture.sha256 for picture in found[person]) for person in people),
+        crops=np.stack([picture.face.crop for picture in chosen if picture.face]),
+        labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
+        files=tuple(picture.name for picture in chosen),
+        qualities=tuple(picture.face.quality for picture in chosen if picture.face),
+        skipped=tuple(skipped),
+        lost=_lost([person for person in found if not pictures[person]], skipped),
+    )
+
+
+def _lost(people: Sequence[str], skipped: Sequence[Skipped]) -> tuple[tuple[str, int], ...]:
+    apart = (NO_PICTURE, TOO_FEW_PICTURES)
+    failed = Counter(each.path.parent.name for each in skipped if each.reason not in apart)
+    return tuple((person, failed[person]) for person in people if failed[person])
+
+
+@dataclass(frozen=True)
+class _Picture:
+    name: str
+    sha256: str
+    face: Face | None
+    fault: str = ""
+
+
+def _read(path: Path, faces: FaceFinder) -> _Picture:
+    data = path.read_bytes()
+    sha256 = digest(data)
+    try:
+        copy = working_copy(data)
+        return _Picture(path.name, sha256, enlarged(faces.find(copy.pixels), copy.scale))
+    except (InvalidImage, NoFaceFound) as error:
+        return _Picture(path.name, sha256, None, type(error).__name__)

@@ -1,0 +1,96 @@
+"""A bundle on a device: crops in, embeddings out as numpy, and a self-test that proves it; knows no threshold."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model.bundle import Bundle, finder_of
+from model.embedding import backbones
+from model.faces.face import Crop, CropGeometry
+from model.manifest import BundleError
+
+Embedding: TypeAlias = NDArray[np.float32]
+"""float32, shape (embedding_size,)."""
+
+DISTANCE_DECIMALS = 6  # what float32 embeddings can be trusted to, whatever batch they were computed in
+_SELF_TEST_TOLERANCE = 1e-3
+
+
+class SelfTestError(Exception):
+    """The network does not give the distances that the bundle recorded: another machine, or damage."""
+
+
+class Embedder:
+    """The network and the face finder of one bundle. Safe to use from one thread at a time."""
+
+    def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
+        """Raises BundleError where weights and backbone do not fit or the device is not there."""
+        self.manifest = bundle.manifest
+        self._device = device
+        if device != "cpu" and not torch.cuda.is_available():
+            raise BundleError(f"device '{device}' was asked for, but there is none on this machine")
+        self._threads = threads
+        if self.manifest.backbone not in backbones.BACKBONES:
+            raise BundleError(f"bundle '{self.manifest.name}': unknown backbone '{self.manifest.backbone}'")
+        try:
+            self.faces = finder_of(bundle)
+            built = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
+            self._network = built.to(device)
+        except RuntimeError as error:
+            raise BundleError("the weights do not fit the networks that the manifest names") from error
+
+    def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)  # of the calling thread: others find faces meanwhile
+        return embed(self._network, np.ascontiguousarray(crops), self._device)
+
+    def self_test(self) -> None:
+        """Embeds the synthetic golden crops. Raises SelfTestError unless their distances are as recorded."""
+        try:
+            embeddings = self.embed(golden_crops(self.manifest.crop))
+        except RuntimeError as error:
+            raise SelfTestError("the network does not take the crop that the manifest names") from error
+        check_self_test(embeddings, self.manifest.self_test)
+
+
+def embed(module: nn.Module, crops: NDArray[np.uint8], device: str = "cpu", batch: int = 256) -> NDArray[np.float32]:
+    """Embeddings of crops (N, channels, height, width) in evaluation mode, float32 (N, embedding_size)."""
+    module.eval()
+    with torch.inference_mode():
+        parts = [module(part.to(device)).cpu() for part in torch.from_numpy(crops).split(batch)]
+    return torch.cat(parts).numpy()
+
+
+def distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Euclidean distances of embeddings, row by row, as every part of Facepair counts them: six decimals."""
+    difference = first.astype(np.float64) - second
+    rounded: NDArray[np.float64] = np.round(np.linalg.norm(difference, axis=-1), DISTANCE_DECIMALS)
+    return rounded
+
+
+def golden_crops(geometry: CropGeometry) -> NDArray[np.uint8]:
+    """Four synthetic crops (4, channels, height, width): smooth stripes and rings, the same on every machine."""
+    y, x = np.mgrid[0 : geometry.height, 0 : geometry.width] / max(geometry.height, geometry.width)
+    radius = np.hypot(y - 0.5, x - 0.4)
+    patterns = [np.sin(9 * x), np.sin(14 * y + 3 * x), np.cos(20 * radius), np.cos(11 * radius + 5 * y)]
+    pixels = np.round(127.5 + 100 * np.stack(patterns)).astype(np.uint8)
+    return np.repeat(pixels[:, np.newaxis], geometry.channels, axis=1)
+
+
+def self_test_distances(embeddings: NDArray[np.float32]) -> tuple[float, ...]:
+    """The distances of all pairs of golden embeddings: what a bundle records when it is made."""
+    first, second = np.transpose(list(combinations(range(len(embeddings)), 2)))
+    return tuple(distances(embeddings[first], embeddings[second]).tolist())
+
+
+def check_self_test(embeddings: NDArray[np.float32], recorded: Sequence[float]) -> None:
+    """Raises SelfTestError unless the golden embeddings lie as far apart as recorded."""
+    measured = self_test_distances(embeddings)
+    if not np.allclose(measured, recorded, rtol=_SELF_TEST_TOLERANCE, atol=_SELF_TEST_TOLERANCE):
+        raise SelfTestError(f"self-test distances are {measured}, the bundle recorded {tuple(recorded)}")

@@ -1,0 +1,1 @@
+"""Distances to error rates with their intervals. Knows no picture."""

@@ -1,0 +1,93 @@
+"""How sure an error rate is: a bootstrap over people, exact binomial over pairs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from model.error_rates.scores import Curve, Floats, Scores, curve
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    value: float
+    ci95: tuple[float, float]
+
+
+def bootstrap(scores: Scores, statistic: Callable[[Curve], Floats | float], seed: int = 0) -> Floats:
+    """The statistic of the curve under 1,000 resamplings of people, shape (resamples, ...).
+
+    People, not pairs, are drawn with replacement, since pairs that share a person are not independent: a genuine
+    pair counts as often as its person was drawn, an impostor pair as often as both together.
+    Source: Bolle, Ratha, Pankanti, "Error analysis of pattern recognition systems - the subsets bootstrap" (2004).
+    """
+    rng = np.random.default_rng(seed)
+    ordered = scores.ascending
+    _, both = np.unique(np.concatenate([ordered.first, ordered.second]), return_inverse=True)
+    first, second = np.split(both, 2)
+    values: list[Floats | float] = []
+    while len(values) < RESAMPLES:
+        drawn = rng.multinomial(scores.people, np.full(scores.people, 1 / scores.people)).astype(np.float64)
+        weights = np.where(ordered.genuine, drawn[first], drawn[first] * drawn[second])
+        if all(weights[kind].any() for kind in (ordered.genuine, ~ordered.genuine) if kind.any()):
+            values.append(statistic(curve(scores, weights)))
+    return np.asarray(values)
+
+
+def drawn_people(people: int, seed: int = 0) -> Floats:
+    """How often each person is drawn in each resample, (resamples, people): the draws of `bootstrap`."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(people, np.full(people, 1 / people), RESAMPLES).astype(np.float64)
+
+
+def percentile_interval(resampled: Floats) -> tuple[float, float]:
+    """The middle 95 % of resampled values; those that are nan are left out."""
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def effective_number(weights: Floats) -> float:
+    """How many people of equal weight tell as much as these (Kish, "Survey Sampling", 1965); at least 1.
+
+    Where a few people bring most of the pairs, the rest hardly counts.
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 1.0
+
+
+def pairs_of(people: float) -> float:
+    """How many pairs so many people make; at least 1."""
+    return max(people * (people - 1) / 2, 1.0)
+
+
+def rate_interval(
+    errors: int, trials: int, resampled: Floats, people: float, independent: float
+) -> tuple[float, float]:
+    """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
+
+    `people`: their effective number. Where all trials went alike the bootstrap tells nothing: then the rule of three
+    does (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
+    """
+    exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
+    rate = min(max(errors, 0.5), trials - 0.5) / trials
+    low, high = student_interval(rate, resampled, people)
+    unseen = min(1.0, 3 / independent)
+    low, high = min(low, 1 - unseen) if errors == trials else low, max(high, unseen) if errors == 0 else high
+    return min(float(exact.low), low), max(float(exact.high), high)
+
+
+def student_interval(rate: float, resampled: Floats, people: float) -> tuple[float, float]:
+    """95 % interval of a share, neither 0 nor 1, from its resamplings; those that are nan are left out.
+
+    Student's on the logit scale, with the standard error of the bootstrap and as many degrees of freedom as people but
+    one: percentiles alone hold rare rates too seldom (`scripts/interval_coverage.py`).
+    """
+    people = max(people, 2.0)
+    # The spread of resamples is that of a population as large as the sample; the square root makes up for it.
+    deviation = float(np.nanstd(resampled)) * math.sqrt(people / (people - 1)) / (rate * (1 - rate))
+    reach = float(stats.t.ppf(0.975, people - 1)) * deviation
+    low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
+    return low, high

@@ -1,0 +1,49 @@
+"""What so many people and pairs can say: which levels they reach, how sure a figure can be; measures nothing."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from model.error_rates.intervals import Estimate, percentile_interval, student_interval
+from model.error_rates.scores import Floats, Scores
+
+_NO_WIDTH = 1e-9
+
+
+def reaches(fmr: float, impostor_pairs: int) -> bool:
+    """Whether three false matches or more are to be expected at this level: fewer choose a threshold by chance."""
+    return fmr * impostor_pairs >= 3
+
+
+def estimate(value: float, resampled: Floats, people: int, lowest: float = 0.0) -> Estimate:
+    """A share (or a difference of two, from `lowest` -1) with its 95 % interval over resamplings of so many people."""
+    share = lowest == 0 and 0 < value < 1
+    interval = student_interval(float(value), resampled, people) if share else percentile_interval(resampled)
+    return Estimate(float(value), never_certain(float(value), interval, people, lowest))
+
+
+def never_certain(value: float, interval: tuple[float, float], people: int, lowest: float = 0.0) -> tuple[float, float]:
+    """The interval; where it has no width, since all people are alike, it reaches 3 / people to either side.
+
+    Where an error befalls 3 in `people` of all people, a sample of `people` shows none in 5 % of cases: the rule of
+    three (Hanley, Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983).
+    """
+    low, high = interval
+    if high - low > _NO_WIDTH:
+        return interval
+    return max(value - 3 / people, lowest), min(value + 3 / people, 1.0)
+
+
+def people_told_apart(scores: Scores) -> int:
+    """How many people have genuine pairs: a figure that counts these rests on no more people than that."""
+    return len(np.unique(scores.first[scores.genuine]))
+
+
+def pairs_inside(scores: Scores, people: Sequence[str], groups: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """How many impostor and genuine pairs lie inside each group; `groups`: people's names to groups."""
+    found = {}
+    for group in sorted(set(groups.values())):
+        inside = np.array([groups.get(person) == group for person in people])
+        both = inside[scores.first] & inside[scores.second]
+        found[group] = int((both & ~scores.genuine).sum()), int((both & scores.genuine).sum())
+    return found

@@ -1,0 +1,1 @@
+"""People and a bundle to measured figures. Draws nothing."""

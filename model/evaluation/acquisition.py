@@ -1,0 +1,56 @@
+"""Failures to acquire, and error rates that count them (ISO/IEC 19795-1: generalised rates); draws no conclusion."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from model.data.dataset import NO_PICTURE, TOO_FEW_PICTURES, Dataset
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Pictures that gave no crop, of all that people have; pairs as if none had failed.
+
+    `lost_people`: those of whom every picture failed, counted in all the rest. `other_files`: no pictures at all, by
+    their first bytes, and counted in nothing else.
+    """
+
+    pictures: int
+    failures: int
+    failure_ci95: tuple[float, float]
+    genuine_pairs: int
+    impostor_pairs: int
+    lost_people: int
+    other_files: int
+
+    def generalised_fnmr(self, fnmr: float, genuine_pairs: int) -> float:
+        """A genuine pair that lacks a crop is rejected as well. `fnmr` is of `genuine_pairs` pairs with both crops."""
+        return 1 - (1 - fnmr) * genuine_pairs / self.genuine_pairs
+
+    def generalised_fmr(self, fmr: float, impostor_pairs: int) -> float:
+        """An impostor pair that lacks a crop is never accepted."""
+        return fmr * impostor_pairs / self.impostor_pairs
+
+
+def acquisition(dataset: Dataset) -> Acquisition:
+    """Counts the skipped pictures of the people in the data set, and those of the people that it has lost."""
+    people = {name: number for number, name in enumerate(dataset.people)}
+    files = [(each.path.parent.name, each.reason) for each in dataset.skipped if each.reason != TOO_FEW_PICTURES]
+    failed = Counter(people[name] for name, reason in files if name in people and reason != NO_PICTURE)
+    lost = np.array([count for _, count in dataset.lost], dtype=np.int64)
+    each = np.bincount(dataset.labels, minlength=len(people)) + np.array([failed[i] for i in range(len(people))])
+    each = np.concatenate([each, lost])
+    pictures, failures = int(each.sum()), sum(failed.values()) + int(lost.sum())
+    interval = stats.binomtest(failures, pictures).proportion_ci(method="exact")
+    genuine = int((each * (each - 1) // 2).sum())
+    return Acquisition(
+        pictures=pictures,
+        failures=failures,
+        failure_ci95=(float(interval.low), float(interval.high)),
+        genuine_pairs=genuine,
+        impostor_pairs=pictures * (pictures - 1) // 2 - genuine,
+        lost_people=len(lost),
+        other_files=sum(reason == NO_PICTURE for _, reason in files),
+    )

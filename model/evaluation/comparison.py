@@ -1,0 +1,78 @@
+"""Two bundles on the very same pairs of pictures; writes nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.dataset import Dataset, Indices
+from model.data.pairs import all_pairs
+from model.embedding.embedder import Embedder
+from model.error_rates import intervals
+from model.error_rates.intervals import Estimate
+from model.error_rates.sample_size import estimate, people_told_apart, reaches
+from model.error_rates.scores import Curve, curve
+from model.evaluation.scoring import score
+
+_LEVELS = (1e-1, 1e-2, 1e-3)
+EER = "equal error rate"
+
+
+def _fnmr_at(fmr: float) -> str:
+    return f"FNMR at FMR {fmr:g}"
+
+
+_FIGURES = ("ROC AUC", EER, *map(_fnmr_at, _LEVELS))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two bundles on the very same pairs, each figure with its 95 % interval; differences by paired resampling."""
+
+    bundles: tuple[str, str]
+    genuine_pairs: int
+    impostor_pairs: int
+    figures: dict[str, tuple[Estimate, Estimate, Estimate]]  # the first, the second, the second minus the first; FNMRs
+    # at the levels that so many impostor pairs reach
+
+
+def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_dataset: Dataset) -> Comparison:
+    """All pairs of the pictures that both can use; of the same people, in the same order."""
+    rows, others_rows = _common(dataset, others_dataset)
+    labels = dataset.labels[rows]
+    pairs = all_pairs(labels)
+    scores = [
+        score(each.embed(crops), labels, pairs)
+        for each, crops in ((embedder, dataset.crops[rows]), (other, others_dataset.crops[others_rows]))
+    ]
+    measured = [_rates(curve(each)) for each in scores]
+    resampled = [intervals.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
+    people = people_told_apart(scores[0])
+    same = np.array_equal(scores[0].distance, scores[1].distance)
+    found = {}
+    for i, name in enumerate(_FIGURES):
+        one, two = (estimate(m[i], r[:, i], people) for m, r in zip(measured, resampled, strict=True))
+        gap, gaps = measured[1][i] - measured[0][i], resampled[1][:, i] - resampled[0][:, i]
+        found[name] = one, two, Estimate(0.0, (0.0, 0.0)) if same else estimate(gap, gaps, people, lowest=-1.0)
+    impostors = int((~pairs.genuine).sum())
+    beyond = {_fnmr_at(fmr) for fmr in _LEVELS if not reaches(fmr, impostors)}
+    return Comparison(
+        (embedder.manifest.name, other.manifest.name),
+        int(pairs.genuine.sum()),
+        impostors,
+        {name: three for name, three in found.items() if name not in beyond},
+    )
+
+
+def _common(dataset: Dataset, other: Dataset) -> tuple[Indices, Indices]:
+    places = [
+        {(each.people[label], file): row for row, (label, file) in enumerate(zip(each.labels, each.files, strict=True))}
+        for each in (dataset, other)
+    ]
+    common = [place for place in places[0] if place in places[1]]
+    first, second = (np.array([place[picture] for picture in common]) for place in places)
+    return first, second
+
+
+def _rates(rates: Curve) -> NDArray[np.float64]:
+    return np.array([rates.auc, rates.eer, *(rates.fnmr_at(fmr) for fmr in _LEVELS)])

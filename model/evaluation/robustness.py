@@ -1,0 +1,127 @@
+"""How a bundle's decisions about one person hold when one picture gets worse, kind by kind; writes nothing."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageFilter
+from scipy import stats
+
+from model.data.people import DataError
+from model.embedding.embedder import Embedder, distances
+from model.faces.face import NoFaceFound
+from model.images import InvalidImage, Rgb, decode
+
+Damage: TypeAlias = Callable[[Image.Image, float], Image.Image]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to be worse: severities from none to much, in `unit`."""
+
+    unit: str
+    severities: tuple[float, ...]
+    damage: Damage
+
+
+@dataclass(frozen=True)
+class Point:
+    """Of `pairs` of pictures of one person each, one undamaged: so many rejected, so many without a face."""
+
+    kind: str
+    severity: float
+    pairs: int
+    without_face: int
+    rejected: int
+
+    @property
+    def generalised_fnmr(self) -> float:
+        return (self.rejected + self.without_face) / self.pairs
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Exact binomial: one pair a person, so that pairs are independent."""
+        errors = self.rejected + self.without_face
+        interval = stats.binomtest(errors, self.pairs).proportion_ci(method="exact")
+        return float(interval.low), float(interval.high)
+
+
+def measure(
+    embedder: Embedder,
+    pairs: Sequence[tuple[Path, Path]],
+    threshold: float,
+    track: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
+) -> tuple[Point, ...]:
+    """The second picture of each pair is damaged, the first is not.
+
+    Pairs of which one cannot be read, or the first has no face, are left out. Raises DataError where none is left.
+    """
+    decoded = [both for first, second in pairs if (both := _decoded(first, second)) is not None]
+    known = [(crop, Image.fromarray(other)) for one, other in decoded if (crop := _crop(embedder, one)) is not None]
+    if not known:
+        raise DataError(f"nobody has two pictures that can be read, with a face in the first: {len(pairs)} pairs tried")
+    embeddings = embedder.embed([crop for crop, _ in known])
+    found = []
+    for kind, severity in track([(name, each) for name in KINDS for each in KINDS[name].severities]):
+        crops = [_crop(embedder, np.asarray(KINDS[kind].damage(other, severity))) for _, other in known]
+        there = [number for number, crop in enumerate(crops) if crop is not None]
+        rejected = 0
+        if there:
+            damaged = embedder.embed([crop for crop in crops if crop is not None])
+            rejected = int((distances(embeddings[there], damaged) > threshold).sum())
+        found.append(Point(kind, severity, len(known), len(known) - len(there), rejected))
+    return tuple(found)
+
+
+def _decoded(first: Path, second: Path) -> tuple[Rgb, Rgb] | None:
+    try:
+        return decode(first.read_bytes()), decode(second.read_bytes())
+    except InvalidImage:
+        return None
+
+
+def _crop(embedder: Embedder, picture: Rgb) -> Rgb | None:
+    try:
+        return embedder.faces.find(picture).crop
+    except NoFaceFound:
+        return None
+
+
+def _jpeg(image: Image.Image, quality: float) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=int(quality))
+    return Image.open(buffer).convert("RGB")
+
+
+def _noise(image: Image.Image, deviation: float) -> Image.Image:
+    pixels = np.asarray(image, np.float64)
+    noisy = pixels + np.random.default_rng(0).normal(0, deviation, pixels.shape)
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def _smaller(image: Image.Image, share: float) -> Image.Image:
+    small = image.resize([max(1, round(side * share)) for side in image.size], Image.Resampling.LANCZOS)
+    return small.resize(image.size, Image.Resampling.BICUBIC)
+
+
+def _covered(image: Image.Image, share: float) -> Image.Image:
+    """The lower part of the picture's middle half goes grey, as a scarf or a mask hides it."""
+    width, height = image.size
+    covered = image.copy()
+    top = round(height * (0.8 - share))
+    covered.paste((128, 128, 128), (width // 5, top, width * 4 // 5, round(height * 0.8)))
+    return covered
+
+
+KINDS: Mapping[str, Kind] = {
+    "JPEG": Kind("quality", (90, 50, 25, 10, 5), _jpeg),
+    "blur": Kind("pixels (Gaussian)", (0, 1, 2, 3, 4), lambda i, radius: i.filter(ImageFilter.GaussianBlur(radius))),
+    "noise": Kind("grey levels (deviation)", (0, 10, 20, 40, 60), _noise),
+    "brightness": Kind("factor", (1.6, 1.3, 1, 0.5, 0.25, 0.1), lambda i, f: i.point(lambda v: v * f)),
+    "resolution": Kind("share of the pixels' rows", (1, 0.5, 0.35, 0.25, 0.15), _smaller),
+    "rotation": Kind("degrees", (0, 10, 20, 30, 45), lambda i, by: i.rotate(by, Image.Resampling.BICUBIC)),
+    "occlusion": Kind("share of the height, from below", (0, 0.1, 0.2, 0.3, 0.4), _covered),
+}

@@ -1,0 +1,62 @@
+"""Which people and pairs are measured, and their distances; counts no error."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.dataset import Dataset, Indices
+from model.data.pairs import Pairs, all_pairs
+from model.data.people import DataError
+from model.embedding.embedder import Embedder, distances
+from model.error_rates.scores import Scores
+from model.evaluation.calibration import LEVELS, too_few_people
+from model.manifest import Manifest
+
+_PAIRS_AT_ONCE = 65_536  # 64 MiB at 128 values
+
+_MOST_PICTURES = 15_000  # 112 million pairs: some ten gigabytes
+
+
+def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
+    """Names of people, of those with these fingerprints, that the bundles were not trained on.
+
+    Those who chose thresholds are left out as well, where the others are enough to support a level. Raises DataError
+    where nobody is left.
+    """
+    trained = {person for each in manifests for person in each.training.seen}
+    unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
+    if len(unseen) < 2:
+        raise DataError(f"{len(unseen)} of these {len(people)} people were not in training, nobody to compare")
+    chose = who_chose(manifests, {name: people[name] for name in unseen})
+    others = [name for name in unseen if name not in chose]
+    return unseen if too_few_people(len(others), LEVELS[0]) else others
+
+
+def who_chose(manifests: Sequence[Manifest], people: Mapping[str, str]) -> set[str]:
+    """Names of people, of those with these fingerprints, that any bundle's thresholds were chosen on."""
+    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
+    return {name for name, fingerprint in people.items() if fingerprint in chose}
+
+
+def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:
+    """The distances of the pairs, with the people (labels) of each."""
+    parts = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
+    found = [distances(embeddings[pairs.first[part]], embeddings[pairs.second[part]]) for part in parts]
+    return Scores(np.concatenate(found), pairs.genuine, labels[pairs.first], labels[pairs.second])
+
+
+def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:
+    """Every two pictures of the data set compared.
+
+    Raises DataError where one kind of pair is missing, or where there are more than memory should be asked for.
+    """
+    if len(dataset.labels) > _MOST_PICTURES:
+        raise DataError(
+            f"{dataset.name}: {len(dataset.labels)} pictures make too many pairs to keep, {_MOST_PICTURES} are the "
+            "most; scripts/count_all_pairs.py counts theirs"
+        )
+    scores = score(embedder.embed(dataset.crops), dataset.labels, all_pairs(dataset.labels))
+    if scores.genuine.all() or not scores.genuine.any():
+        raise DataError(f"{dataset.name}: measuring needs two people, and a person with two pictures")
+    return scores

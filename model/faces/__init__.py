@@ -1,0 +1,1 @@
+"""Pixels to one face and its crop. Knows no bundle."""

@@ -1,0 +1,107 @@
+"""What a face in a picture is, and the seam for those who find it; knows nothing of detectors or embeddings."""
+
+from dataclasses import astuple, dataclass, replace
+from typing import Annotated, Literal, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.images import Rgb
+
+Crop: TypeAlias = NDArray[np.uint8]
+"""What the network takes: uint8, shape (channels, height, width) of the bundle's geometry, values 0..255."""
+
+Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+Landmarks: TypeAlias = NDArray[np.float32]
+"""Shape (5, 2): x, y in pixels of left eye, right eye, nose, left and right corner of the mouth, as seen.
+
+(0, 0) is the centre of the first pixel.
+"""
+
+
+class CropGeometry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The crop that a network was trained on, in pixels.
+
+    The face is brought to (height * subsample, width * subsample); then every `subsample`-th pixel is kept.
+    `landmarks`: where the crop has the five points of `Landmarks`; None where faces are not aligned.
+    """
+
+    height: Length
+    width: Length
+    channels: Literal[1, 3]
+    subsample: Length = 1
+    landmarks: tuple[tuple[float, float], ...] | None = None
+
+
+_OpenShare: TypeAlias = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+_AtMost: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How hard to look: bounds the work, whatever the picture. Triples are for PNet, RNet and ONet."""
+
+    side: Annotated[int, msgspec.Meta(ge=48, le=4096)] = 320
+    """The longest side of the copy that is searched, in pixels; smaller pictures are searched as they are."""
+    smallest: _OpenShare = 0.1
+    """The smallest face, as a share of the longest side."""
+    step: _OpenShare = 0.6
+    """From one scale of the pyramid to the next; the paper's 0.709 takes a fifth longer and finds hardly more."""
+    scores: tuple[_OpenShare, _OpenShare, _OpenShare] = (0.7, 0.7, 0.8)
+    """A window passes with more than this."""
+    windows: tuple[_AtMost, _AtMost, _AtMost] = (256, 128, 32)
+    """At most so many windows, the best: of each scale, to RNet, to ONet."""
+    margin: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.5
+    """Where no face is found: search again with this share of the longest side added all around. 0: do not."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Integer pixels of the upright picture, origin top left."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """size_px: shorter side of the face in the picture; the others 0..1, of the crop; colour: 0 is grey."""
+
+    size_px: int
+    sharpness: float
+    brightness: float
+    colour: float
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face and how it was found. `score` is None where the bundle has no detector."""
+
+    crop: Crop
+    box: Box
+    score: float | None
+    count: int
+    quality: Quality
+    warnings: tuple[str, ...]
+
+
+def enlarged(face: Face, scale: float) -> Face:
+    """The face in pixels of a picture that is `scale` times as large as the one that it was found in."""
+    if scale == 1:
+        return face
+    x, y, width, height = (round(scale * side) for side in astuple(face.box))
+    size_px = round(scale * face.quality.size_px)
+    return replace(face, box=Box(x, y, width, height), quality=replace(face.quality, size_px=size_px))
+
+
+class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the picture
+    """There is no face in the picture, as far as the detector can tell."""
+
+
+class FaceFinder(Protocol):
+    """The seam for detectors: a picture in, the face that counts out. `find` raises NoFaceFound."""
+
+    def find(self, picture: Rgb) -> Face: ...

@@ -1,0 +1,1 @@
+"""Figures to documents and plots. Measures nothing."""

@@ -1,0 +1,146 @@
+"""The parts of a report, each an evaluation's figures as Markdown; measures nothing, writes no file."""
+
+from collections.abc import Sequence
+
+from model.error_rates.intervals import Estimate
+from model.evaluation.breakdown import GroupRates, PersonErrors
+from model.evaluation.evaluation import Evaluation, RatesAtThreshold
+from model.manifest import Calibration, Level
+
+_FEW = 30
+"""Fewer errors than this make a rate uncertain: the "rule of 30" of ISO/IEC 19795-1, annex B."""
+
+
+def in_plain_words(evaluation: Evaluation, calibration: Calibration | None) -> str:
+    """What the figures mean, for who has never heard of a false match rate."""
+    found = [rate for rate in evaluation.rates if calibration and rate.level == calibration.default_fmr]
+    if not found:
+        return "The bundle has no threshold yet: nothing can be said about its decisions."
+    rate = found[0]
+    strangers = f"1 in {1 / rate.fmr.value:,.0f}" if rate.fmr.value else "none"
+    on = "partly on these very people" if evaluation.people_that_chose_thresholds else "on other people"
+    failures = evaluation.acquisition
+    return (
+        f"Of pairs of **strangers** among these people, {strangers} is taken for one person "
+        f"(95 %: {_often(rate.fmr.ci95)}); {rate.level:g} was asked for when the threshold was chosen, {on}. "
+        f"Of pairs of photos of **one person**, {100 * rate.fnmr.value:.1f} % are told apart (95 %: "
+        f"{100 * rate.fnmr.ci95[0]:.1f} to {100 * rate.fnmr.ci95[1]:.1f} %). In {failures.failures} of "
+        f"{failures.pictures} photos no face could be used; such a photo is refused, never decided about. A finer "
+        "threshold takes fewer strangers for one person and tells more pairs of one person apart: the table shows the "
+        "choice."
+    )
+
+
+def _often(interval: tuple[float, float]) -> str:
+    low, high = (f"1 in {1 / end:,.0f}" if end else "none" for end in interval)
+    return f"{low} to {high}"
+
+
+def thresholds(evaluation: Evaluation, calibration: Calibration | None) -> str:
+    """The bundle's thresholds on these people: what was promised, what came, with and without failures to acquire."""
+    measured = {rate.level: rate for rate in evaluation.rates}
+    rows = [_level(evaluation, level, measured.get(level.fmr)) for level in (calibration.levels if calibration else ())]
+    head = ["level (FMR)", "threshold", "FMR here (95 %)", "promised (95 %)", "as promised", "FNMR here (95 %)"]
+    return table([*head, "errors: FMR; FNMR", "GFMR, GFNMR"], rows)
+
+
+def _level(evaluation: Evaluation, level: Level, rate: RatesAtThreshold | None) -> list[str]:
+    point = level.operating_point
+    if rate is None or point is None:
+        return [f"{level.fmr:g}", f"not supported: {level.reason}", *[""] * 6]
+    fmr, fnmr = (
+        evaluation.acquisition.generalised_fmr(rate.fmr.value, evaluation.impostor_pairs),
+        evaluation.acquisition.generalised_fnmr(rate.fnmr.value, evaluation.genuine_pairs),
+    )
+    counts = [(rate.fmr.value, evaluation.impostor_pairs), (rate.fnmr.value, evaluation.genuine_pairs)]
+    found = "; ".join(errors(round(share * pairs), pairs) for share, pairs in counts)
+    promised = f"{point.fmr_ci95[0]:.4g} to {point.fmr_ci95[1]:.4g}"
+    verdict = "same people" if evaluation.people_that_chose_thresholds else _verdict(level.fmr, rate.fmr.ci95)
+    general = f"{fmr:.4g}, {fnmr:.4g}"
+    rates = [told(rate.fmr), promised, verdict, told(rate.fnmr)]
+    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *rates, found, general]
+
+
+def _verdict(asked: float, found: tuple[float, float]) -> str:
+    if asked < found[0]:
+        return "no: higher than asked for"
+    return "lower than asked for" if asked > found[1] else "yes"
+
+
+def fnmr_at(evaluation: Evaluation) -> str:
+    """FNMR where the threshold is chosen on these very people, at whole powers of ten."""
+    whole = [each for each in evaluation.fnmr_at if f"{each.fmr:e}".startswith("1.0000")]
+    rows = [
+        [f"{each.fmr:g}", *cells(each.fnmr), errors(each.errors, evaluation.genuine_pairs)] for each in reversed(whole)
+    ]
+    return table(["FMR", "FNMR", "95 % interval", "errors"], rows)
+
+
+def errors(count: int, pairs: int) -> str:
+    """So many errors of so many pairs, marked where they are too few to tell a rate by."""
+    if count == 0:
+        return f"0 of {pairs}: the rate is at most {3 / pairs:.2g}, were they independent"
+    return f"{count}, fewer than {_FEW}: uncertain" if count < _FEW else f"{count}"
+
+
+def people(evaluation: Evaluation, calibration: Calibration | None) -> str:
+    """Who makes the most errors at the default threshold, by the names of their folders."""
+    parts = [
+        ("told apart from themselves", evaluation.told_apart_most),
+        ("taken for others", evaluation.taken_for_others_most),
+    ]
+    value, interval = cells(evaluation.fnmr_by_person)
+    default = calibration.default_fmr if calibration else None
+    return (
+        f"FNMR where each person counts once, not each pair: {value} ({interval}).{_few_pictures(evaluation, default)}"
+        + "\n\n"
+        + table(["most often", "person: errors of pairs"], [[name, _people(found)] for name, found in parts])
+    )
+
+
+def _few_pictures(evaluation: Evaluation, default: float | None) -> str:
+    over_pairs = [rate.fnmr.value for rate in evaluation.rates if rate.level == default]
+    if not over_pairs or evaluation.fnmr_by_person.value - over_pairs[0] < 1e-9:
+        return ""
+    return (
+        f" It is higher than the rate over pairs, {over_pairs[0]:.4g}: those of few pictures are told apart more often "
+        "than those of many, who make most pairs."
+    )
+
+
+def _people(found: Sequence[PersonErrors]) -> str:
+    return ", ".join(f"`{each.person}`: {each.errors} of {each.pairs}" for each in found) or "nobody"
+
+
+def groups(evaluation: Evaluation) -> str:
+    """Each group at one threshold, or why nothing can be said of it."""
+    pairs = evaluation.group_pairs
+    rows = [
+        [
+            each.group,
+            f"{each.people}",
+            _rate(each.fmr, each, pairs[each.group][0]),
+            _rate(each.fnmr, each, pairs[each.group][1]),
+        ]
+        for each in evaluation.groups
+    ]
+    return table(["group", "people", "FMR (95 %): errors", "FNMR (95 %): errors"], rows)
+
+
+def _rate(rate: tuple[float, float, float] | None, group: GroupRates, pairs: int) -> str:
+    if rate is None:
+        return f"too few people to say: {group.reason}" if group.reason else "nobody has two pictures"
+    return f"{rate[0]:.4g} ({rate[1]:.4g} to {rate[2]:.4g}): {errors(round(rate[0] * pairs), pairs)}"
+
+
+def cells(estimate: Estimate) -> list[str]:
+    return [f"{estimate.value:.4g}", f"{estimate.ci95[0]:.4g} to {estimate.ci95[1]:.4g}"]
+
+
+def told(estimate: Estimate) -> str:
+    return "{} ({})".format(*cells(estimate))
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,1 @@
+"""Networks, losses and loops that change weights. Saves nothing."""

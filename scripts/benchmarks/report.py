@@ -1,0 +1,122 @@
+"""The benchmark's figures as JSON, as tables beside their targets and as a plot; measures nothing.
+
+Ratios are of figures from one round, and of these the median counts: rounds share whatever else the machine does.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from benchmarks.results import Results, Round
+from matplotlib.figure import Figure
+
+
+def save(results: Results, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmark.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    (folder / "benchmark.md").write_text(report(results), encoding="utf-8")
+    plot(results).savefig(folder / "benchmark.svg")
+
+
+def report(results: Results) -> str:
+    """The whole of it, in Markdown."""
+    machine, before, after = results.machine, *results.megabytes
+    asked, rounds, side = sum(each.asked for each in results.overloads), len(results.rounds), results.side
+    return f"""# Benchmark
+
+{machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}.
+Two JPEGs of {side} x {side} pixels to /verify, sent by a process on the same cores. Median (range) of {rounds} rounds.
+
+{table(results)}
+
+![Throughput by callers, goodput by load](benchmark.svg)
+
+{callers_table(results)}
+
+Stages are medians, of two pictures the slower one's; decode and detect include waiting for a process or thread.
+The limit in process: {", ".join(f"{name}: {rate:.1f} a second" for name, rate in limits(results).items())}.
+Memory: {before:.0f} MiB before the rounds, {after:.0f} MiB after them and {asked:,} requests of overload. The client by
+itself gets {results.client_limit:.0f} answers a second where nothing is to be done.
+"""
+
+
+def limits(results: Results) -> dict[str, float]:
+    return {name: _median(each.limit[name] for each in results.rounds) for name in results.rounds[0].limit}
+
+
+def callers_table(results: Results) -> str:
+    """Medians of the rounds, by how many ask at once."""
+    stages = list(next(iter(results.rounds[0].callers.values())).stages)
+    lines = [
+        f"| callers | answers a second | p50, ms | p99, ms | {' | '.join(f'{stage}, ms' for stage in stages)} |",
+        "|---|---|---|---|" + "---|" * len(stages),
+    ]
+    for callers in results.rounds[0].callers:
+        found = [each.callers[callers] for each in results.rounds]
+        middle = [_median(each.throughput for each in found), _median(each.p50 for each in found)]
+        middle += [_median(each.p99 for each in found)]
+        middle += [_median(each.stages[stage] for each in found) for stage in stages]
+        lines.append(f"| {callers} | {' | '.join(f'{value:.1f}' for value in middle)} |")
+    return "\n".join(lines)
+
+
+def table(results: Results, beside: int = 16) -> str:
+    """Each measure, what was found, and its target."""
+    worst = max(results.overloads, key=lambda overload: overload.times)
+    ours, large = results.large_jpeg
+    rows = [
+        ("throughput at saturation, of the limit in process", _ratio(results, _of_limit), "at least 0.90"),
+        ("p50 of one caller, beyond the same work in process", _ratio(results, _beyond) + " ms", "at most 3 ms"),
+        (
+            f"throughput of {beside} callers, of the plain service's",
+            _ratio(results, lambda each: each.callers[beside].throughput / each.plain.throughput), "at least 2",
+        ),
+        (
+            f"p99 of {beside} callers, of the plain service's",
+            _ratio(results, lambda each: each.callers[beside].p99 / each.plain.p99), "at most 0.5",
+        ),
+        ("JPEG of 12 megapixels, full decoding over ours", f"{large / ours:.1f}", "at least 4"),
+        (f"goodput at {worst.times} times the capacity, of the capacity", f"{worst.goodput_share:.2f}", "at least 0.9"),
+        (f"p99 of refusals at {worst.times} times the capacity", f"{worst.refused_p99:.0f} ms", "under 50 ms"),
+        ("requests neither done nor refused under overload", str(sum(each.neither for each in results.overloads)), "0"),
+        ("ready after the start", f"{results.startup:.1f} s", "3 s"),
+    ]  # fmt: skip
+    return "\n".join(["| measure | found | target |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _of_limit(each: Round) -> float:
+    return each.saturated / max(each.limit.values())
+
+
+def _beyond(each: Round) -> float:
+    return each.callers[1].p50 - each.pair
+
+
+def _ratio(results: Results, of: Callable[[Round], float]) -> str:
+    found = [of(each) for each in results.rounds]
+    return f"{np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def plot(results: Results) -> Figure:
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    closed, overload = figure.subplots(1, 2)
+    callers = sorted(results.rounds[0].callers)
+    closed.plot(callers, [_median(each.callers[n].throughput for each in results.rounds) for n in callers], "o-",
+                label="service")  # fmt: skip
+    limit = _median(max(each.limit.values()) for each in results.rounds)
+    closed.axhline(limit, color="grey", linestyle="--", label="limit in process")
+    closed.plot([16], [_median(each.plain.throughput for each in results.rounds)], "s", label="plain service")
+    closed.set(title="/verify by callers", xlabel="callers at once", ylabel="answers a second", ylim=(0, None))
+    overload.plot([each.times for each in results.overloads], [each.goodput_share for each in results.overloads], "o-")
+    overload.axhline(0.9, color="grey", linestyle="--", label="target")
+    overload.set(title="Overload, open loop", xlabel="requests, of the capacity", ylabel="goodput, of the capacity",
+                 ylim=(0, None))  # fmt: skip
+    for axes in (closed, overload):
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))

@@ -1,0 +1,51 @@
+"""FMR and FNMR at a bundle's thresholds over all pairs of very many pictures: counted by blocks, no pair is kept.
+
+What `evaluate.py` reports besides needs every pair at once, in some ten thousand pictures' memory at most.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import terminal
+
+from model import bundle
+from model.data.dataset import load
+from model.data.people import fingerprints_in
+from model.decision import Policy
+from model.embedding.embedder import Embedder
+from model.error_rates.all_pairs import Counts, count
+from model.evaluation.scoring import unseen_by
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    options = parser.parse_args()
+    embedder = Embedder(bundle.load(bundle.find(options.bundle)))
+    points = sorted(Policy(embedder.manifest).operating_points.values(), key=lambda point: point.threshold)
+    names = unseen_by([embedder.manifest], fingerprints_in(options.data))
+    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    terminal.show_skipped(dataset)
+    thresholds = np.array([point.threshold for point in points])
+    found = count(embedder.embed(dataset.crops), dataset.labels, thresholds, terminal.progress("block"))
+    print(f"{found.impostor_pairs} impostor and {found.genuine_pairs} genuine pairs")
+    print("| level (FMR) | threshold | FMR (95 %) | FNMR (95 %) |\n|---|---|---|---|")
+    for index, point in enumerate(points):
+        print(f"| {point.fmr:g} | {point.threshold:.6f} | {_fmr(found, index)} | {_fnmr(found, index)} |")
+
+
+def _fmr(found: Counts, index: int) -> str:
+    low, high = found.ci95(0, index)
+    return f"{found.accepted_share(0)[index]:.4g} ({low:.3g} to {high:.3g})"
+
+
+def _fnmr(found: Counts, index: int) -> str:
+    low, high = found.ci95(1, index)
+    return f"{1 - found.accepted_share(1)[index]:.4g} ({1 - high:.3g} to {1 - low:.3g})"
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()

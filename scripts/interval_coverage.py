@@ -1,0 +1,85 @@
+"""Do 95 % intervals hold the truth 95 times in 100? Simulates scores whose error rates are known, a thousand times.
+
+Each person has a place of their own that moves all their distances, so that pairs that share a person go together.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import terminal
+from scipy import stats
+
+from model.error_rates.at_thresholds import Rates
+from model.error_rates.scores import Scores
+
+SITUATIONS = {
+    "pairs independent": (0.0, 3),
+    "pairs go together": (0.5, 3),
+    "pairs go together closely": (1.0, 3),
+    "pairs go together, few people have most": (0.5, 20),
+}
+"""The deviation of people's places, where that of a single comparison is one, and the most pictures of a person."""
+_GENUINE, _THRESHOLD, _IMPOSTOR, _EQUAL = 0.0, 2.0, 4.0, 3
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A rate that is true, and the shares of runs whose intervals hold it: exact binomial, and the wider as told."""
+
+    rate: float
+    binomial: float
+    told: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=terminal.positive, default=1000)
+    parser.add_argument("--people", type=terminal.positive, default=80)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print("| situation | rate | exact binomial holds it | the interval that is told holds it |\n|---|---|---|---|")
+    for situation in SITUATIONS:
+        found = coverage(situation, options.people, options.runs, options.seed, terminal.progress("run"))
+        for name, each in zip(("FMR", "FNMR"), found, strict=True):
+            held = f"{100 * each.binomial:.1f} % | {100 * each.told:.1f} %"
+            print(f"| {situation} | {name} {each.rate:.3g} | {held} |", flush=True)
+
+
+def coverage(
+    situation: str, people: int, runs: int, seed: int, track: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> tuple[Coverage, Coverage]:
+    """Of FMR and FNMR: how often the intervals of simulated data sets of `people` hold what is true of everybody."""
+    spread, most = SITUATIONS[situation]
+    fmr = float(stats.norm.cdf((_THRESHOLD - _IMPOSTOR) / math.hypot(1, spread * math.sqrt(2))))
+    fnmr = float(stats.norm.sf((_THRESHOLD - _GENUINE) / math.hypot(1, spread)))
+    rng = np.random.default_rng(seed)
+    held = np.zeros((2, 2))
+    for _ in track(range(runs)):
+        scores = simulated(rng, people, spread, most)
+        rates = Rates(scores, np.array([_THRESHOLD]))
+        errors = [scores.impostor_distances <= _THRESHOLD, scores.genuine_distances > _THRESHOLD]
+        for kind, (truth, told) in enumerate(((fmr, rates.fmr_ci95(0)), (fnmr, rates.fnmr_ci95(0)))):
+            exact = stats.binomtest(int(errors[kind].sum()), len(errors[kind])).proportion_ci(method="exact")
+            held[kind] += [exact.low <= truth <= exact.high, told[0] <= truth <= told[1]]
+    return Coverage(fmr, *(held[0] / runs)), Coverage(fnmr, *(held[1] / runs))
+
+
+def simulated(rng: np.random.Generator, people: int, spread: float, most: int) -> Scores:
+    """People of three pictures each, or of one to `most`."""
+    pictures = np.full(people, most) if most == _EQUAL else np.round(np.geomspace(1, most, people)).astype(np.int64)
+    labels = np.repeat(np.arange(people), pictures)
+    first, second = np.triu_indices(len(labels), k=1)
+    genuine = labels[first] == labels[second]
+    places = rng.normal(0, spread, (2, people))  # of a person among strangers, and of a person's own pictures
+    middle = np.where(
+        genuine, _GENUINE + places[1][labels[first]], _IMPOSTOR + places[0][labels[first]] + places[0][labels[second]]
+    )
+    return Scores(middle + rng.normal(0, 1, len(first)), genuine, labels[first], labels[second])
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()

@@ -1,0 +1,57 @@
+"""A network and where it comes from to the manifest of its bundle."""
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from torch import nn
+
+from model.embedding.embedder import embed, golden_crops, self_test_distances
+from model.faces.face import CropGeometry
+from model.manifest import Calibration, DataSource, Detector, Manifest, Training
+
+
+def manifest(
+    network: nn.Module,
+    name: str,
+    crop: CropGeometry,
+    recipe: dict[str, str | int | float],
+    data: DataSource,
+    licences: Sequence[str],
+    *,
+    detector: Detector | None = None,
+    normalized: bool = False,
+    mirrored: bool = False,
+    calibration: Calibration | None = None,
+    seen_before: Iterable[str] = (),
+) -> Manifest:
+    golden = embed(network, golden_crops(crop))
+    return Manifest(
+        name=name,
+        version="1",
+        backbone=str(recipe["backbone"]),
+        embedding_size=golden.shape[1],
+        normalized=normalized,
+        mirrored=mirrored,
+        metric="euclidean",
+        crop=crop,
+        detector=detector,
+        weights_sha256="",
+        self_test=self_test_distances(golden),
+        licences=tuple(licences),
+        training=Training(recipe, data, _commit(), _versions(), tuple(sorted(seen_before))),
+        calibration=calibration,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in ("facepair", "torch", "numpy", "pillow")}
+
+
+def _commit() -> str:
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return git.stdout.strip() or "unknown"

@@ -1,0 +1,102 @@
+"""A service in a process of its own: its start, its memory, its end; knows nothing of what it is asked."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FACEPAIR = (sys.executable, "-c", "from app.main import serve; serve()")
+PLAIN = (sys.executable, "-m", "uvicorn", "--factory", "plain_service:build", "--log-level", "warning", "--port")
+_STARTUP_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Running:
+    address: str
+    process: "subprocess.Popen[bytes]"
+    startup: float
+    """Seconds from the start of the process to the first answer that says it is ready."""
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def workers(self) -> list[int]:
+        """Processes that work for it: those below it that have none below themselves, but for Python's own."""
+        below = _family(self.process.pid)[1:]
+        return [pid for pid in below if len(_family(pid)) == 1 and b"resource_tracker" not in _command(pid)]
+
+    def megabytes(self) -> float:
+        """Resident memory of the process and of its children."""
+        return sum(_kilobytes(pid) for pid in _family(self.process.pid)) / 1024
+
+
+@contextmanager
+def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Ready when the block begins, and killed when it ends."""
+    port = _free_port()
+    here = Path(__file__).parents[1]
+    environment = (
+        os.environ | {"FACEPAIR_PORT": str(port), "PYTHONPATH": f"{here}:{here.parent}"} | dict(settings or {})
+    )
+    started = time.perf_counter()
+    arguments = [*command, str(port)] if command == PLAIN else command
+    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait(f"{address}/openapi.json" if command == PLAIN else f"{address}/readyz", process)
+        yield Running(address, process, time.perf_counter() - started)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + _STARTUP_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - of this machine
+                return
+        except urllib.error.URLError:
+            time.sleep(0.02)
+    raise ValueError("the service did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _family(pid: int) -> list[int]:
+    children = [
+        int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in _told(task).decode().split()
+    ]
+    return [pid, *(descendant for child in children for descendant in _family(child))]
+
+
+def _command(pid: int) -> bytes:
+    return _told(Path(f"/proc/{pid}/cmdline"))
+
+
+def _kilobytes(pid: int) -> int:
+    status = _told(Path(f"/proc/{pid}/status")).splitlines()
+    return next((int(line.split()[1]) for line in status if line.startswith(b"VmRSS")), 0)
+
+
+def _told(path: Path) -> bytes:
+    """What the kernel tells of a process, or nothing where it has ended."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

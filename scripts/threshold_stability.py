@@ -1,0 +1,82 @@
+"""Do thresholds hold for other people? Chooses them on half of the people, many times, and measures on the rest.
+
+People that the bundle was trained on are left out. A realised FMR has an interval of its own: counted are how often it
+lies inside the interval that was promised, and how often the promised level lies inside its own. Two halves differ by
+the chance of both: of intervals that hold the truth 95 times in 100, 83 hold what another half shows.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import terminal
+from numpy.typing import NDArray
+
+from model import bundle
+from model.data.dataset import Dataset, load
+from model.data.pairs import all_pairs
+from model.data.people import fingerprints_in
+from model.embedding.embedder import Embedder
+from model.error_rates.at_thresholds import Rates
+from model.evaluation.calibration import calibrate
+from model.evaluation.scoring import score
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    embedder = Embedder(bundle.load(bundle.find(options.bundle)))
+    trained = embedder.manifest.training.seen
+    names = [name for name, fingerprint in fingerprints_in(options.data).items() if fingerprint not in trained]
+    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    terminal.show_skipped(dataset)
+    embeddings = embedder.embed(dataset.crops)
+    rng = np.random.default_rng(options.seed)
+    rows = [
+        row
+        for _ in terminal.progress("split")(range(options.splits))
+        for row in _split(dataset, embeddings, rng.permutation(len(dataset.people)))
+    ]
+    print(table(rows, options.splits))
+
+
+Row = tuple[float, float, bool, bool]
+"""FMR asked for, FMR realised, whether it lies in the promised interval, whether its own holds what was asked for."""
+
+
+def _split(dataset: Dataset, embeddings: NDArray[np.float32], order: NDArray[np.int64]) -> list[Row]:
+    half = len(order) // 2
+    chosen, others = (np.flatnonzero(np.isin(dataset.labels, part)) for part in (order[:half], order[half:]))
+    scores = [
+        score(embeddings[rows], dataset.labels[rows], all_pairs(dataset.labels[rows])) for rows in (chosen, others)
+    ]
+    levels = calibrate(scores[0], dataset.source).levels
+    points = [level.operating_point for level in levels if level.operating_point]
+    realised = Rates(scores[1], np.array([point.threshold for point in points]))
+    rows = []
+    for index, point in enumerate(points):
+        rate, (low, high) = float(realised.fmr[index]), realised.fmr_ci95(index)
+        rows.append((point.fmr, rate, point.fmr_ci95[0] <= rate <= point.fmr_ci95[1], low <= point.fmr <= high))
+    return rows
+
+
+def table(rows: list[Row], splits: int) -> str:
+    lines = [
+        "| FMR | splits | realised FMR, lowest to highest | inside the promised interval | its own interval holds it |",
+        "|---|---|---|---|---|",
+    ]
+    for level in dict.fromkeys(row[0] for row in rows):
+        found = [row for row in rows if row[0] == level]
+        rates, promised, own = [row[1] for row in found], sum(row[2] for row in found), sum(row[3] for row in found)
+        cells = [f"{level:g}", f"{len(found)} of {splits}", f"{min(rates):.3g} to {max(rates):.3g}", promised, own]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()

@@ -1,0 +1,144 @@
+"""The service under load and when inference fails: nobody gets another's answer, nothing accepted is dropped."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+import makers
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.main import create_app
+from app.settings import Settings
+from model.embedding.embedder import Embedder, distances
+from model.faces.face import Crop
+from model.images import decode
+
+pytestmark = pytest.mark.anyio
+
+
+class Troubled:
+    """An engine to whose inference something is done first."""
+
+    def __init__(self, whole: Embedder, trouble: Callable[[], None]) -> None:
+        self.manifest, self.faces, self._whole = whole.manifest, whole.faces, whole
+        self.trouble = trouble
+
+    def embed(self, crops: Sequence[Crop]) -> NDArray[np.float32]:
+        self.trouble()
+        return self._whole.embed(crops)
+
+
+@asynccontextmanager
+async def serving(engine: object, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    service = create_app(settings, lambda _: engine)  # type: ignore[arg-type, return-value] # has what is used of one
+    transport = httpx.ASGITransport(service, raise_app_exceptions=False)
+    async with (
+        service.router.lifespan_context(service),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
+
+
+def two(image1: bytes, image2: bytes) -> dict[str, bytes]:
+    return {"image1": image1, "image2": image2}
+
+
+def nothing() -> None: ...
+
+
+def raise_an_error() -> None:
+    raise RuntimeError
+
+
+def end_the_thread() -> None:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("trouble", [raise_an_error, end_the_thread])
+async def test_inference_fails_readyz_tells_the_truth_and_the_next_request_succeeds(
+    embedder: Embedder, settings: Settings, picture: bytes, trouble: Callable[[], None]
+) -> None:
+    engine = Troubled(embedder, trouble)
+    async with serving(engine, settings) as client:
+        failed, unready = await client.post("/verify", files=two(picture, picture)), await client.get("/readyz")
+        assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
+        assert (unready.status_code, unready.json()["code"]) == (503, "not_ready")
+        assert (await client.get("/livez")).status_code == 200
+        engine.trouble = nothing
+        assert (await client.post("/verify", files=two(picture, picture))).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_a_client_that_leaves_harms_nobody(embedder: Embedder, settings: Settings, picture: bytes) -> None:
+    async with serving(Troubled(embedder, lambda: time.sleep(0.05)), settings) as client:
+        requests = [asyncio.create_task(client.post("/verify", files=two(picture, picture))) for _ in range(12)]
+        await asyncio.sleep(0.1)
+        for leaving in requests[::2]:
+            leaving.cancel()
+        stayed = await asyncio.gather(*requests[1::2])
+        assert {answer.status_code for answer in stayed} == {200}
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_answers_are_never_swapped(embedder: Embedder, settings: Settings) -> None:
+    pictures = [makers.encoded(makers.face(person), "PPM") for person in range(500)]
+    embeddings = embedder.embed([embedder.faces.find(decode(data)).crop for data in pictures])
+    expected = distances(embeddings, np.roll(embeddings, -1, axis=0))
+    at_once = asyncio.Semaphore(60)
+    async with serving(embedder, settings) as client:
+
+        async def ask(person: int) -> float:
+            async with at_once:
+                files = two(pictures[person], pictures[(person + 1) % len(pictures)])
+                answer = await client.post("/verify", files=files)
+            distance: float = answer.json()["distance"]
+            return distance
+
+        answers = await asyncio.gather(*(ask(person) for person in range(len(pictures))))
+    assert len(np.unique(expected)) > 490
+    np.testing.assert_allclose(answers, expected, atol=2e-6)
+
+
+async def test_ten_times_the_load_is_served_at_capacity_and_the_rest_refused(
+    embedder: Embedder, settings: Settings, picture: bytes
+) -> None:
+    """Open loop: requests come when they come, whatever has become of those before. Counted in batches, not seconds."""
+    batch_seconds, seconds = 0.2, 4.0
+    capacity = 2 / batch_seconds  # pairs a second: a batch holds two, and the rest of the work is little beside it
+    limited = settings.model_copy(update={"max_batch": 4, "max_waiting": 8, "request_timeout": 60})
+    whole = httpx.Request("POST", "http://test/verify", files=two(picture, picture))
+    body, headers = whole.read(), {"content-type": whole.headers["content-type"]}
+    ends: list[float] = []
+
+    def batch() -> None:
+        time.sleep(batch_seconds)
+        ends.append(time.monotonic())
+
+    answers: list[httpx.Response] = []
+    async with serving(Troubled(embedder, batch), limited) as client:
+
+        async def ask() -> None:
+            answers.append(await client.post("/verify", content=body, headers=headers))
+
+        asked: list[asyncio.Task[None]] = []
+        started = time.monotonic()
+        while (elapsed := time.monotonic() - started) < seconds:
+            asked += [asyncio.create_task(ask()) for _ in range(int(elapsed * 10 * capacity) - len(asked))]
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*asked)
+    served = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in refused} == {("overloaded", "1")}
+    assert len(served) >= 0.9 * 2 * len(ends)  # nearly every batch was full
+    assert len(refused) >= 0.5 * len(answers)
+    longest = max(np.diff([started, *ends]))  # a batch, with what the thread stood idle before it
+    assert max(map(queued_seconds, served)) <= 3 * longest  # one that ran already, and two that filled the queue
+
+
+def queued_seconds(answer: httpx.Response) -> float:
+    stages = dict(stage.split(";dur=") for stage in answer.headers["server-timing"].split(", "))
+    return float(stages["queue"]) / 1000

@@ -1,0 +1,277 @@
+"""What only sockets show: who brings nothing, too much or too slowly, and an end that loses nobody."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import makers
+import pytest
+from services import running
+
+from app.server import _listen
+
+PICTURE = makers.encoded(makers.face(1), "PPM")
+BODY = b'--b\r\nContent-Disposition: form-data; name="image"; filename="f"\r\n\r\n' + PICTURE + b"\r\n--b--\r\n"
+HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+LIMITS = {"header_timeout": 0.5, "body_timeout": 1, "request_timeout": 3, "max_connections": 300, "max_in_flight": 4}
+LIMITS |= {"max_header_bytes": 20_000}  # more than uvicorn takes by itself
+
+
+@dataclass
+class Server:
+    address: str
+    process: "subprocess.Popen[str]"
+
+    def connect(self) -> socket.socket:
+        host, port = self.address.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=10)
+
+    @property
+    def resident_mb(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
+
+
+@pytest.fixture(scope="module")
+def server(bundle_folder: Path) -> Iterator[Server]:
+    with running("facepair", bundle_folder, **LIMITS) as (address, process):
+        yield Server(address, process)
+
+
+@dataclass
+class Good:
+    """A client that asks for an embedding every 200 ms, each time over a new connection."""
+
+    address: str
+    statuses: list[int | str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self) -> None:
+        while True:
+            try:
+                self.statuses.append(
+                    httpx.post(f"{self.address}/embed", files={"image": PICTURE}, timeout=60).status_code
+                )
+            except httpx.HTTPError as error:
+                self.statuses.append(repr(error))
+            if self._end.wait(0.2):
+                return
+
+    def __enter__(self) -> "Good":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+@contextmanager
+def unharmed(server: Server, growth_mb: float = 20) -> Iterator[None]:
+    """While it lasts good clients are served; in the end the process is alive and has not grown."""
+    before = server.resident_mb
+    with Good(server.address) as good:
+        yield
+    assert set(good.statuses) == {200}
+    assert httpx.get(f"{server.address}/livez").status_code == 200
+    assert server.resident_mb - before < growth_mb
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    answer = b""
+    with suppress(ConnectionError):
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return answer
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    assert b"connection: close" in head.lower()
+    content = json.loads(body)
+    assert int(head.split()[1]) == content["status"]
+    return content["status"], content["code"]
+
+
+def in_pieces(*pieces: bytes, pause: float = 0.1) -> Callable[[socket.socket], None]:
+    def send(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+
+    return send
+
+
+def megabytes(connection: socket.socket) -> None:
+    connection.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+    for _ in range(64):
+        connection.sendall(bytes(2**20).replace(b"\0", b"x"))
+
+
+SLOW_OR_LARGE: dict[str, tuple[Callable[[socket.socket], None], tuple[int, str] | None]] = {
+    "idle": (in_pieces(), None),
+    "a head of 64 MB": (megabytes, (400, "head_invalid")),
+    "10,000 headers": (
+        in_pieces(b"GET /livez HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(10_000))),
+        (400, "head_invalid"),
+    ),
+    "10,000 headers, whole": (
+        in_pieces(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n"), (400, "head_invalid"),
+    ),
+    "a header at a time": (
+        in_pieces(b"GET /livez HTTP/1.1\r\n", *[b"X%d: y\r\n" % n for n in range(40)]), (408, "request_timeout"),
+    ),
+    "half a line": (in_pieces(b"GET /li"), (408, "request_timeout")),
+    "no HTTP": (in_pieces(b"\x16\x03\x01\x02\x00\r\n\r\n"), (400, "head_invalid")),
+    "a body that stalls at 99 %": (in_pieces(REQUEST[:-99]), (408, "request_timeout")),
+    "a body that never begins": (in_pieces(HEAD + b"Content-Length: 999\r\n\r\n"), (408, "request_timeout")),
+    "a chunked body that trickles": (
+        in_pieces(CHUNKED, *[b"1\r\n%c\r\n" % byte for byte in BODY[:30]]),
+        (408, "request_timeout"),
+    ),
+    "chunks that are none": (
+        in_pieces(CHUNKED + b"xyz\r\n"), (400, "head_invalid"),
+    ),
+    "ten gigabytes announced": (in_pieces(HEAD + b"Content-Length: 10000000000\r\n\r\n"), (413, "body_too_large")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW_OR_LARGE)
+def test_who_is_slow_or_large_is_closed_in_time(server: Server, name: str) -> None:
+    send, expected = SLOW_OR_LARGE[name]
+    with unharmed(server), server.connect() as connection:
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            send(connection)
+        answer = rest(connection)
+        assert time.monotonic() - began < 30  # of 50 and more that it would take
+    if expected is None:
+        assert answer == b""
+    elif answer or name != "a head of 64 MB":  # whose sender may find the line cut before it listens
+        assert problem(answer) == expected
+
+
+def test_a_head_may_be_as_large_as_the_setting_says(server: Server) -> None:
+    with server.connect() as connection:
+        in_pieces(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 18_000, b"\r\nConnection: close\r\n\r\n")(
+            connection
+        )
+        assert rest(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_no_answer_waits_for_the_client_to_acknowledge_its_head() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_a_connection_kept_open_is_closed_too(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(REQUEST)
+        time.sleep(0.3)
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        answers = rest(connection)
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert answers.count(b"HTTP/1.1 408 ") == 1
+
+
+def test_an_upload_after_its_refusal_is_not_read_for_ever(server: Server) -> None:
+    with unharmed(server), server.connect() as connection:
+        connection.sendall(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            in_pieces(*[bytes(100)] * 50)(connection)
+
+
+def test_many_idle_connections_lock_nobody_out(server: Server) -> None:
+    with ExitStack() as idle, unharmed(server):
+        for _ in range(600):  # twice as many as may be
+            idle.enter_context(server.connect())
+            time.sleep(0.001)
+
+
+def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
+    """Pipelined requests for a megabyte each: more than the kernel takes off the service's hands."""
+    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with unharmed(server), server.connect() as connection:
+        connection.sendall(page * 8)
+        time.sleep(LIMITS["header_timeout"] + LIMITS["body_timeout"] + LIMITS["request_timeout"] + 0.5)
+        assert len(rest(connection)) < 8 * 1_000_000
+
+
+@pytest.fixture
+def short_drain(bundle_folder: Path) -> Iterator[Server]:
+    with running("facepair", bundle_folder, drain_timeout=5) as (address, process):
+        yield Server(address, process)
+
+
+def test_what_was_let_in_is_finished_after_sigterm(short_drain: Server) -> None:
+    with short_drain.connect() as admitted, short_drain.connect() as stalled:
+        admitted.sendall(REQUEST[:-99])
+        stalled.sendall(HEAD + b"Content-Length: 999\r\n\r\n")
+        time.sleep(0.3)
+        short_drain.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        for answer in (
+            httpx.get(f"{short_drain.address}/readyz"),
+            httpx.post(f"{short_drain.address}/embed", files={"image": PICTURE}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, "draining")
+            assert answer.headers["retry-after"]
+        assert httpx.get(f"{short_drain.address}/livez").status_code == 200
+        admitted.sendall(REQUEST[-99:])
+        assert admitted.recv(65536).startswith(b"HTTP/1.1 200 ")
+        short_drain.process.communicate(timeout=25)  # although the stalled one is there still
+        assert short_drain.process.returncode in (0, -signal.SIGTERM)  # by itself, before the alarm
+
+
+def test_with_nothing_to_finish_it_ends_at_once(bundle_folder: Path) -> None:
+    """The log is JSON, each line; the settings bring in the keys."""
+    with running("facepair", bundle_folder) as (address, process):
+        httpx.post(f"{address}/embed", files={"image": PICTURE}, headers={"X-Request-ID": "the-one"})
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=25)
+    assert time.monotonic() - began < 20  # of the 25 that it may take
+    lines = [json.loads(line) for line in log.splitlines()]
+    [ours] = [line for line in lines if line.get("request_id") == "the-one"]
+    assert (ours["route"], ours["status"], ours["caller"]) == ("/embed", 200, "keyless")
+
+
+def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_is_served(bundle_folder: Path) -> None:
+    with running("facepair", bundle_folder, max_connections=20, header_timeout=60) as (address, process):
+        server = Server(address, process)
+        with server.connect() as served, ExitStack() as stack:
+            served.sendall(REQUEST[:-99])
+            time.sleep(0.3)
+            idle = [stack.enter_context(server.connect()) for _ in range(40)]
+            assert rest(idle[0]) == b""
+            served.sendall(REQUEST[-99:])
+            assert served.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
+    code = (
+        "import signal, time, uvicorn; from app.admission import Admission; from app.server import Server\n"
+        "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(60)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == -signal.SIGALRM

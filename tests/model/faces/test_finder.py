@@ -1,0 +1,111 @@
+import makers
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from service.drawn_faces import portrait
+
+from model import bundle
+from model.bundle import finder_of
+from model.faces.face import Box, CropGeometry, NoFaceFound
+from model.faces.finder import MainFace, WholePicture
+from model.faces.mtcnn import Faces
+
+TUTORIAL = CropGeometry(height=56, width=46, channels=1, subsample=2)
+
+
+def test_the_tutorial_keeps_every_second_pixel_exactly() -> None:
+    grey = makers.face(1)
+    found = WholePicture(TUTORIAL).find(np.repeat(grey[..., np.newaxis], 3, axis=-1))
+    np.testing.assert_array_equal(found.crop, grey[::2, ::2][np.newaxis])
+    assert found.box == Box(0, 0, 92, 112)
+    assert (found.score, found.count, found.warnings) == (None, 1, ("no_detector",))
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 300), (33, 1000)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_picture_becomes_the_shape_that_the_network_takes(height: int, width: int, channels: int) -> None:
+    picture = np.stack([makers.face(i, 0, width, height) for i in range(3)], axis=-1)
+    geometry = CropGeometry(height=20, width=16, channels=channels, subsample=3)  # type: ignore[arg-type]
+    found = WholePicture(geometry).find(picture)
+    assert found.crop.shape == (channels, 20, 16)
+    assert found.crop.dtype == np.uint8
+    assert found.quality.size_px == min(height, width)
+
+
+def test_proportions_are_kept_by_cutting_not_by_stretching() -> None:
+    wide = np.zeros((112, 400, 3), np.uint8)
+    wide[:, 154:246] = 200  # the middle 92 columns
+    assert (WholePicture(TUTORIAL).find(wide).crop[:, :, 2:-2] == 200).all()
+
+
+DEFAULT = bundle.load(bundle.SHIPPED / "default")
+FINDER = finder_of(DEFAULT)
+
+
+def test_a_drawn_face_is_cropped_with_its_landmarks_in_place() -> None:
+    found = FINDER.find(portrait(2))
+    assert found.crop.shape == (3, 150, 150)
+    assert found.crop.flags.c_contiguous
+    assert (found.count, found.warnings) == (1, ())
+    assert found.score is not None
+    assert 0.8 < found.score <= 1
+    assert found.box.x < 160 < found.box.x + found.box.width
+    assert found.quality.size_px == min(found.box.width, found.box.height)
+    left, right = np.array(DEFAULT.manifest.crop.landmarks)[:2].round().astype(int)
+    grey = found.crop.mean(axis=0)
+    for x, y in (left, right):  # the eyes are the darkest within a dozen pixels
+        assert grey[y - 4 : y + 5, x - 6 : x + 7].min() < grey[y + 12 : y + 20, x - 6 : x + 7].min() - 40
+
+
+def test_no_face_is_an_error_never_a_crop() -> None:
+    with pytest.raises(NoFaceFound):
+        FINDER.find(np.full((200, 200, 3), 120, np.uint8))
+
+
+def test_of_two_faces_the_larger_counts_and_a_warning_says_so() -> None:
+    small = np.asarray(portrait(3))[::2, ::2]
+    picture = np.concatenate([portrait(5), np.pad(small, ((0, 160), (0, 0), (0, 0)), mode="edge")], axis=1)
+    found = FINDER.find(picture)
+    assert found.count == 2
+    assert found.warnings == ("several_faces",)
+    assert found.box.x + found.box.width < 320
+
+
+class Detected:
+    """A detector that sees the same boxes in every picture."""
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self._boxes = np.array(boxes, np.float32)
+
+    def find(self, _: NDArray[np.uint8]) -> Faces:
+        places = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.8), (0.65, 0.8)], np.float32)
+        corners, sides = self._boxes[:, :2], self._boxes[:, 2:] - self._boxes[:, :2]
+        return Faces(self._boxes, np.full(len(sides), 0.9, np.float32), corners[:, None] + places * sides[:, None])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "main"),
+    [
+        ([(20, 20, 60, 60), (100, 20, 180, 100)], 1),  # the larger
+        ([(100, 100, 180, 180), (-60, 20, 40, 120)], 0),  # what lies beyond the picture does not count
+        ([(0, 0, 84, 84), (110, 110, 190, 190)], 1),  # a little larger, but in the corner
+    ],
+)
+def test_the_main_face_is_large_and_not_at_the_border(boxes: list[tuple[int, int, int, int]], main: int) -> None:
+    picture = np.full((300, 300, 3), 120, np.uint8)
+    found = MainFace(Detected(*boxes), DEFAULT.manifest.crop).find(picture)
+    x1, y1, x2, y2 = boxes[main]
+    assert found.box == Box(x1, y1, x2 - x1, y2 - y1)
+    assert "several_faces" in found.warnings
+
+
+def test_a_face_cut_by_the_border_is_boxed_within_the_picture() -> None:
+    found = MainFace(Detected((-30, 50, 90, 170)), DEFAULT.manifest.crop).find(np.full((300, 300, 3), 120, np.uint8))
+    assert found.box == Box(0, 50, 90, 120)
+    assert found.quality.size_px == 120
+    assert "face_cut" in found.warnings
+
+
+def test_a_face_wholly_beyond_the_picture_is_none() -> None:
+    with pytest.raises(NoFaceFound):
+        MainFace(Detected((310, 310, 400, 400)), DEFAULT.manifest.crop).find(np.zeros((300, 300, 3), np.uint8))

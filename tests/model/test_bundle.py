@@ -1,0 +1,139 @@
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import makers
+import msgspec
+import pytest
+import safetensors.torch
+import torch
+
+from model import bundle
+from model.bundle import Bundle
+from model.manifest import BundleError, contract_id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return makers.save_bundle(tmp_path / "b")
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / bundle.MANIFEST
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_what_is_saved_is_loaded(folder: Path) -> None:
+    made, loaded = makers.make_bundle("b"), bundle.load(folder)
+    assert msgspec.structs.replace(loaded.manifest, weights_sha256="") == made.manifest
+    assert loaded.weights.keys() == made.weights.keys()
+    for name, tensor in made.weights.items():
+        torch.testing.assert_close(loaded.weights[name], tensor, rtol=0, atol=0)
+
+
+def test_the_same_bundle_gives_the_same_files(folder: Path, tmp_path: Path) -> None:
+    again = makers.save_bundle(tmp_path / "again" / "b")
+    for name in (bundle.WEIGHTS, bundle.MANIFEST):
+        assert (folder / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_the_contract_is_the_embedding_space_not_the_calibration(folder: Path, tmp_path: Path) -> None:
+    manifest = bundle.load(folder).manifest
+    recalibrated = msgspec.structs.replace(manifest, calibration=None, name="other", version="2")
+    assert contract_id(recalibrated) == contract_id(manifest)
+    retrained = bundle.load(makers.save_bundle(tmp_path / "c", seed=1)).manifest
+    recropped = msgspec.structs.replace(manifest, crop=msgspec.structs.replace(manifest.crop, subsample=1))
+    assert len({contract_id(manifest), contract_id(retrained), contract_id(recropped)}) == 3
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "altered weights": (
+        lambda f: (f / bundle.WEIGHTS).write_bytes((f / bundle.WEIGHTS).read_bytes()[:-1] + b"\x01"),
+        "not the file that the manifest was written for",
+    ),
+    "missing weights": (lambda f: (f / bundle.WEIGHTS).unlink(), "No such file"),
+    "missing manifest": (lambda f: (f / bundle.MANIFEST).unlink(), "No such file"),
+    "unknown field": (lambda f: edit(f, lambda m: m.update(extra=1)), "unknown field `extra`"),
+    "missing field": (lambda f: edit(f, lambda m: m.pop("metric")), "missing required field `metric`"),
+    "half an operating point": (
+        lambda f: edit(f, lambda m: m["calibration"]["levels"][0]["operating_point"].pop("fnmr")),
+        "missing required field `fnmr`",
+    ),
+    "unknown backbone": (lambda f: edit(f, lambda m: m.update(backbone="x")), "unknown backbone 'x'"),
+    "unknown detector": (
+        lambda f: edit(f, lambda m: m.update(detector={"name": "x", "weights_sha256": "", "search": {}})),
+        "Invalid enum value 'x'",
+    ),
+    "no JSON": (lambda f: (f / bundle.MANIFEST).write_text("{"), "truncated"),
+    "a newer format": (lambda f: edit(f, lambda m: m.update(format=2)), "Invalid enum value 2"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_faulty_bundle_is_refused_in_one_clear_line(folder: Path, name: str) -> None:
+    damage, message = FAULTS[name]
+    damage(folder)
+    with pytest.raises(BundleError, match=message) as caught:
+        bundle.load(folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+def replace_weights(folder: Path, data: bytes) -> None:
+    (folder / bundle.WEIGHTS).write_bytes(data)
+    edit(folder, lambda m: m.update(weights_sha256=hashlib.sha256(data).hexdigest()))
+
+
+def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
+    weights = makers.make_bundle().weights
+    weights["layers.9.bias"][3] = float("nan")
+    replace_weights(folder, safetensors.torch.save(weights))
+    with pytest.raises(BundleError, match=r"'layers\.9\.bias' holds values that are not finite"):
+        bundle.load(folder)
+
+
+def test_a_pickle_is_refused_unread(folder: Path) -> None:
+    replace_weights(folder, pickle.dumps({"a": 1}))
+    with pytest.raises(BundleError, match="not a safetensors file"):
+        bundle.load(folder)
+
+
+def test_an_existing_folder_is_never_overwritten(folder: Path) -> None:
+    before = (folder / bundle.WEIGHTS).read_bytes()
+    with pytest.raises(BundleError, match="exists already"):
+        bundle.save(folder, makers.make_bundle(seed=1))
+    assert (folder / bundle.WEIGHTS).read_bytes() == before
+
+
+def test_a_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BundleError, match="cannot save bundle"):
+        bundle.save(tmp_path / "file" / "b", makers.make_bundle())
+    with pytest.raises(BundleError, match="File name too long"):
+        bundle.save(tmp_path / ("b" * 300), makers.make_bundle())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_bundle_is_found_by_folder_or_shipped_name(folder: Path) -> None:
+    assert bundle.find(str(folder)) == folder
+    assert bundle.find("tutorial") == bundle.SHIPPED / "tutorial"
+    with pytest.raises(BundleError, match=r"no bundle 'nothing': neither shipped \(.*tutorial.*\) nor a folder"):
+        bundle.find("nothing")
+
+
+def test_a_manifest_from_before_starts_were_remembered_is_loaded(folder: Path) -> None:
+    edit(folder, lambda m: m["training"].pop("seen_before"))
+    assert bundle.load(folder).manifest.training.seen == frozenset()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in bundle.SHIPPED.iterdir()))
+def test_every_shipped_bundle_loads(name: str) -> None:
+    loaded: Bundle = bundle.load(bundle.find(name))
+    assert loaded.manifest.name == name
+    assert loaded.manifest.calibration is not None
+    assert not set(loaded.manifest.training.data.people) & set(loaded.manifest.calibration.data.people)

@@ -1,0 +1,104 @@
+"""The benchmark's own arithmetic, and its client against a service that does what it is told."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from benchmarks import report
+from benchmarks.load import Task, load
+from benchmarks.results import Figures, Machine, Overload, Results, Round
+from service.http_client import upload
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nServer-Timing: decode;dur=1.50, embed;dur=2.00\r\nContent-Length: 2\r\n\r\n{}",
+    b'HTTP/1.1 503 X\r\nContent-Type: application/problem+json\r\nContent-Length: 21\r\n\r\n{"code":"overloaded"}',
+)
+
+
+@dataclass
+class Told:
+    address: str
+    seconds: float = 0.05
+    most: int = 0
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """A server that takes its time and refuses every third request."""
+    service, ready, loop = Told(""), threading.Event(), asyncio.new_event_loop()
+    asked = busy = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked, busy
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+                asked, busy = asked + 1, busy + 1
+                service.most = max(service.most, busy)
+                refused = asked % 3 == 0
+                await asyncio.sleep(0 if refused else service.seconds)
+                busy -= 1
+                writer.write(ANSWER[refused])
+        except EOFError:
+            writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        service.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ready.set()
+        await ended.wait()
+        server.close()
+
+    ended = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=[run()])
+    thread.start()
+    ready.wait(5)
+    yield service
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(5)
+    loop.close()
+
+
+def test_a_closed_loop_keeps_its_callers_busy(told: Told) -> None:
+    done = load(Task(told.address, [upload("/verify", image1=b"x")], 1.0, callers=4))
+    assert told.most == 4
+    assert {(answer.status, answer.code) for answer in done.answers} == {(200, ""), (503, "overloaded")}
+    assert done.good[0].stages == {"decode": 1.5, "embed": 2.0}
+    assert all(answer.seconds >= told.seconds for answer in done.good)
+    assert done.goodput == pytest.approx(len(done.good) / done.seconds)
+    assert 20 < len(done.good) <= 4 * 1.0 / told.seconds + 4
+    assert 0 < done.client_share < 1
+
+
+def test_an_open_loop_does_not_wait_for_answers(told: Told) -> None:
+    told.seconds = 0.5
+    done = load(Task(told.address, [upload("/verify", image1=b"x")], 1.0, rate=60))
+    assert 50 <= len(done.answers) <= 60
+    assert told.most > 10
+
+
+def results() -> Results:
+    def figures(throughput: float, p50: float = 100, p99: float = 200) -> Figures:
+        return Figures(throughput, p50, p99, 0, {"decode": 2.0}, 0.1)
+
+    def measured(speed: float) -> Round:
+        callers = {1: figures(5 * speed, 83 / speed), 16: figures(18 * speed), 32: figures(17 * speed)}
+        return Round({"a": 10 * speed, "b": 20 * speed}, 80 / speed, callers, figures(6 * speed, p99=400))
+
+    overloads = [Overload(times, 1000, 100, 899, 1, 0.95, 900, 12.4, 0.2) for times in (2, 10)]
+    machine = Machine("a processor", 2, "3.11", "2.13")
+    return Results(machine, 500, 8, [measured(1), measured(2), measured(0.5)], overloads, 2.4, (300, 310), (1, 6), 900)
+
+
+def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) -> None:
+    lines = report.table(results()).splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:]] == [
+        "0.90 (0.90 to 0.90)", "3.00 (1.50 to 6.00) ms", "3.00 (3.00 to 3.00)", "0.50 (0.50 to 0.50)", "6.0", "0.95",
+        "12 ms", "2", "2.4 s",
+    ]  # fmt: skip
+    assert report.callers_table(results()).splitlines()[-2] == "| 16 | 18.0 | 100.0 | 200.0 | 2.0 |"
+    report.save(results(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "benchmark.svg"}
