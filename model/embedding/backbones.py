@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.embedding.resnet import ResNet29
+from model.manifest import BundleError
 
 
 class TutorialNetwork(nn.Module):
@@ -67,8 +68,10 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 def build(backbone: str, weights: Mapping[str, Tensor], *, mirrored: bool = False) -> nn.Module:
     """The named backbone with these weights, of any floating type, ready to embed in float32.
 
-    Raises KeyError for an unknown backbone and RuntimeError where names or shapes of tensors do not fit.
+    Raises BundleError for an unknown backbone and RuntimeError where names or shapes of tensors do not fit.
     """
+    if backbone not in BACKBONES:
+        raise BundleError(f"unknown backbone '{backbone}'")
     with torch.device("meta"):
         network = BACKBONES[backbone]()
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True)

@@ -35,8 +35,6 @@ class Embedder:
         if device != "cpu" and not torch.cuda.is_available():
             raise BundleError(f"device '{device}' was asked for, but there is none on this machine")
         self._threads = threads
-        if self.manifest.backbone not in backbones.BACKBONES:
-            raise BundleError(f"bundle '{self.manifest.name}': unknown backbone '{self.manifest.backbone}'")
         try:
             self.faces = finder_of(bundle)
             built = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)

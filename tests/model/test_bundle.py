@@ -64,7 +64,6 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda m: m["calibration"]["levels"][0]["operating_point"].pop("fnmr")),
         "missing required field `fnmr`",
     ),
-    "unknown backbone": (lambda f: edit(f, lambda m: m.update(backbone="x")), "unknown backbone 'x'"),
     "unknown detector": (
         lambda f: edit(f, lambda m: m.update(detector={"name": "x", "weights_sha256": "", "search": {}})),
         "Invalid enum value 'x'",

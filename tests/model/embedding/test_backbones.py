@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from model.embedding.backbones import BACKBONES, TutorialNetwork, build, parameter_count, weights_of
+from model.manifest import BundleError
 
 
 def test_every_layer_of_the_tutorials_network_has_its_shape() -> None:
@@ -58,6 +59,6 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     weights = weights_of(TutorialNetwork())
     with pytest.raises(RuntimeError):
         build("tutorial", {**weights, "extra": torch.zeros(1)})
-    with pytest.raises(KeyError):
+    with pytest.raises(BundleError):
         build("nothing", weights)
     assert "tutorial" in BACKBONES
