@@ -75,10 +75,10 @@ openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json
 
 benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
-	$(BIN)/python scripts/benchmark.py --data $(DATA)/lfw/images --out scripts/results
-	$(BIN)/python scripts/benchmarks/stages.py --data $(DATA)/lfw/images
-	$(BIN)/python scripts/benchmarks/pair_counting.py
-	$(BIN)/python scripts/benchmarks/training_loop.py --data $(DATA)/att_faces
+	$(BIN)/python scripts/benchmark.py service --data $(DATA)/lfw/images --out scripts/results
+	$(BIN)/python scripts/benchmark.py stages --data $(DATA)/lfw/images
+	$(BIN)/python scripts/benchmark.py pairs
+	$(BIN)/python scripts/benchmark.py training --data $(DATA)/att_faces
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
 	$(BIN)/python scripts/campaign.py decode --cases 1000000

@@ -1,141 +1,17 @@
-"""The service against its own pipeline, against ten times its capacity, and against the plainest service, in one run.
+"""Measures what Facepair costs: the whole service under load, one face stage by stage, pair counting, training."""
 
-The client runs in a process of its own, on the same cores as the service.
-"""
+from collections.abc import Mapping
 
-import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-
-import numpy as np
 import terminal
-from benchmarks import in_process as limit
-from benchmarks import report
-from benchmarks.load import Load, Task, load
-from benchmarks.results import Figures, Machine, Overload, Results, Round
-from benchmarks.stages import jpeg, spread
-from service.http_client import upload
-from service.process import PLAIN, Running, serving
+from benchmarks import end_to_end, pair_counting, stages, training_loop
 
-from model import bundle
-from model.embedding.embedder import Embedder
-from model.faces.face import NoFaceFound
-from model.images import decode
-
-CALLERS = (1, 2, 8, 16, 32)
-BESIDE_PLAIN = 16
-OVERLOADS = (2, 5, 10)
-_NOTHING = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def main() -> None:
-    options = _options()
-    embedder = Embedder(bundle.load(bundle.find("default")))
-    pictures = list(
-        _with_a_face(embedder, [jpeg(path, options.side) for path in spread(options.data, options.pictures)])
-    )
-    pairs = list(zip(pictures, pictures[1:] + pictures[:1], strict=True))
-    requests = [upload("/verify", image1=one, image2=two) for one, two in pairs]
-    with ExitStack() as stack:
-        ours, plain = stack.enter_context(serving()), stack.enter_context(serving(PLAIN))
-        for warm in (ours, plain):
-            load(Task(warm.address, requests, 2, callers=4))
-        client_limit = load(Task(ours.address, [_NOTHING], 3, callers=max(CALLERS))).goodput
-        before = ours.megabytes()
-        progress = terminal.progress("round")
-        rounds = [_round(ours, plain, embedder, pairs, requests, options) for _ in progress(range(options.rounds))]
-        capacity = float(np.median([each.saturated for each in rounds]))
-        overloads = [_overload(ours, requests, capacity, times, options.overload_seconds) for times in OVERLOADS]
-        after = ours.megabytes()
-    results = Results(
-        machine=Machine.here(),
-        side=options.side,
-        seconds=options.seconds,
-        rounds=rounds,
-        overloads=overloads,
-        startup=ours.startup,
-        megabytes=(before, after),
-        large_jpeg=limit.large_jpeg_seconds(pictures[0]),
-        client_limit=client_limit,
-    )
-    report.save(results, options.out)
-    print(report.table(results))
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder for table, figures and plot")
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
-    parser.add_argument("--rounds", type=int, default=5, help="each measures everything but the overload once")
-    parser.add_argument("--seconds", type=float, default=8, help="of each measurement in a round")
-    parser.add_argument("--overload-seconds", type=float, default=60)
-    return parser.parse_args()
-
-
-def _with_a_face(embedder: Embedder, pictures: Sequence[bytes]) -> Iterator[bytes]:
-    for picture in pictures:
-        try:
-            embedder.faces.find(decode(picture))
-        except NoFaceFound:
-            continue
-        yield picture
-
-
-def _round(
-    ours: Running,
-    plain: Running,
-    embedder: Embedder,
-    pairs: Sequence[limit.Pair],
-    requests: Sequence[bytes],
-    options: argparse.Namespace,
-) -> Round:
-    cores = Machine.here().cores
-
-    def figures(service: Running, callers: int) -> Figures:
-        return _figures(load(Task(service.address, requests, options.seconds, callers=callers)))
-
-    return Round(
-        limit.pairs_a_second(embedder, pairs, options.seconds, cores),
-        limit.seconds_a_pair(embedder, pairs, cores) * 1000,
-        {callers: figures(ours, callers) for callers in CALLERS},
-        figures(plain, BESIDE_PLAIN),
-    )
-
-
-def _figures(done: Load) -> Figures:
-    milliseconds = [answer.seconds * 1000 for answer in done.good]
-    stages = {
-        name: [answer.stages[name] for answer in done.good] for name in (done.good[0].stages if done.good else ())
-    }
-    return Figures(
-        throughput=done.goodput,
-        p50=float(np.percentile(milliseconds, 50)),
-        p99=float(np.percentile(milliseconds, 99)),
-        failed=len(done.answers) - len(done.good),
-        stages={name: float(np.median(values)) for name, values in stages.items()},
-        client_share=done.client_share,
-    )
-
-
-def _overload(service: Running, requests: Sequence[bytes], capacity: float, times: int, seconds: float) -> Overload:
-    done = load(Task(service.address, requests, seconds, rate=times * capacity))
-    refused = [answer.seconds * 1000 for answer in done.answers if answer.code == "overloaded"]
-    return Overload(
-        times=times,
-        asked=len(done.answers),
-        good=len(done.good),
-        refused=len(refused),
-        neither=len(done.answers) - len(done.good) - len(refused),
-        goodput_share=done.goodput / capacity,
-        good_p99=float(np.percentile([answer.seconds * 1000 for answer in done.good], 99)),
-        refused_p99=float(np.percentile(refused, 99)) if refused else 0.0,
-        client_share=done.client_share,
-    )
-
+COMMANDS: Mapping[str, terminal.Command] = {
+    "service": end_to_end,
+    "stages": stages,
+    "pairs": pair_counting,
+    "training": training_loop,
+}
 
 if __name__ == "__main__":
     with terminal.one_line_errors():
-        main()
+        terminal.run_command(__doc__ or "", COMMANDS)

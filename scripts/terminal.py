@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -25,6 +25,29 @@ def one_line_errors() -> Iterator[None]:
         yield
     except (BundleError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         sys.exit(f"error: {'; '.join(str(error).splitlines())}")
+
+
+class Command(Protocol):
+    """A module that carries out one sub-command; its docstring is the help."""
+
+    __doc__: str | None
+
+    def add_flags(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, options: argparse.Namespace) -> None: ...
+
+
+def run_command(description: str, commands: Mapping[str, Command], arguments: Sequence[str] | None = None) -> None:
+    """Runs the sub-command that the command line (or `arguments`) names, each with flags of its own."""
+    parser = argparse.ArgumentParser(description=description)
+    choices = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, command in commands.items():
+        about = (command.__doc__ or "").replace("%", "%%")
+        own = choices.add_parser(name, help=about.splitlines()[0], description=about)
+        command.add_flags(own)
+        own.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    options.run(options)
 
 
 def positive(text: str) -> int:

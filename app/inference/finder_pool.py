@@ -4,9 +4,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from model.faces.face import Face, FaceFinder
+from model.faces.face import Face, FaceFinder, face_in
 from model.faces.finder import compute_alone
-from model.images import Rgb
+from model.images import WorkingCopy
 
 
 class Finding:
@@ -22,6 +22,6 @@ class Finding:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
-    async def find(self, picture: Rgb) -> Face:
+    async def find(self, picture: WorkingCopy) -> Face:
         """The face that counts. Raises NoFaceFound. A caller that leaves before its turn costs no work."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._faces.find, picture)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, face_in, picture, self._faces)

@@ -12,8 +12,8 @@ from app.inference.batching import Batched, Batcher, BatchFailedError, QueueFull
 from model.decision import Decision, Policy
 from model.domain import is_unlike
 from model.embedding.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
-from model.faces.face import Crop, Face, NoFaceFound, enlarged
-from model.images import InvalidImage, Rgb, WorkingCopy
+from model.faces.face import Crop, Face, NoFaceFound
+from model.images import InvalidImage, WorkingCopy
 from model.manifest import Manifest
 
 
@@ -66,7 +66,7 @@ class Verifier:
     manifest: Manifest
     policy: Policy
     decode: Callable[[bytes], Awaitable[WorkingCopy]]
-    find_face: Callable[[Rgb], Awaitable[Face]]
+    find_face: Callable[[WorkingCopy], Awaitable[Face]]
     embedder: Batcher[Crop, Embedding]
 
     async def verify(
@@ -129,7 +129,7 @@ class Verifier:
             started = time.perf_counter()
             picture = await self.decode(image)
             decoded = time.perf_counter()
-            face = enlarged(await self.find_face(picture.pixels), picture.scale)
+            face = await self.find_face(picture)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
         return _Found(face, decoded - started, time.perf_counter() - decoded)

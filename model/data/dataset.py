@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.people import DataError, digest, fingerprint, people_in
-from model.faces.face import Face, FaceFinder, NoFaceFound, Quality, enlarged
-from model.images import InvalidImage, UnsupportedFormat, working_copy
+from model.faces.face import Face, FaceFinder, NoFaceFound, Quality, read_face
+from model.images import InvalidImage, UnsupportedFormat
 from model.manifest import DataSource
 
 Indices: TypeAlias = NDArray[np.int64]
@@ -132,7 +132,6 @@ def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
     sha256 = digest(data)
     try:
-        copy = working_copy(data)
-        return _Picture(path.name, sha256, enlarged(faces.find(copy.pixels), copy.scale))
+        return _Picture(path.name, sha256, read_face(data, faces))
     except (InvalidImage, NoFaceFound) as error:
         return _Picture(path.name, sha256, None, type(error).__name__)

@@ -12,10 +12,11 @@ from scipy import stats
 
 from model.data.people import DataError
 from model.embedding.embedder import Embedder, distances
-from model.faces.face import NoFaceFound
-from model.images import InvalidImage, Rgb, decode
+from model.faces.face import Crop, NoFaceFound, read_face
+from model.images import InvalidImage, decode
 
-Damage: TypeAlias = Callable[[Image.Image, float], Image.Image]
+Damage: TypeAlias = Callable[[Image.Image, float], bytes]
+"""A picture to a file that shows it worse; but for JPEG, a file that loses nothing more."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,17 @@ def measure(
     threshold: float,
     track: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> tuple[Point, ...]:
-    """The second picture of each pair is damaged, the first is not.
+    """The second picture of each pair is damaged, the first is not; both are read as serving reads them.
 
     Pairs of which one cannot be read, or the first has no face, are left out. Raises DataError where none is left.
     """
-    decoded = [both for first, second in pairs if (both := _decoded(first, second)) is not None]
-    known = [(crop, Image.fromarray(other)) for one, other in decoded if (crop := _crop(embedder, one)) is not None]
+    known = [both for first, second in pairs if (both := _opened(embedder, first, second)) is not None]
     if not known:
         raise DataError(f"nobody has two pictures that can be read, with a face in the first: {len(pairs)} pairs tried")
     embeddings = embedder.embed([crop for crop, _ in known])
     found = []
     for kind, severity in track([(name, each) for name in KINDS for each in KINDS[name].severities]):
-        crops = [_crop(embedder, np.asarray(KINDS[kind].damage(other, severity))) for _, other in known]
+        crops = [_crop(embedder, KINDS[kind].damage(other, severity)) for _, other in known]
         there = [number for number, crop in enumerate(crops) if crop is not None]
         rejected = 0
         if there:
@@ -76,52 +76,70 @@ def measure(
     return tuple(found)
 
 
-def _decoded(first: Path, second: Path) -> tuple[Rgb, Rgb] | None:
+def _opened(embedder: Embedder, first: Path, second: Path) -> tuple[Crop, Image.Image] | None:
     try:
-        return decode(first.read_bytes()), decode(second.read_bytes())
+        picture = Image.fromarray(decode(second.read_bytes()))
+        crop = _crop(embedder, first.read_bytes())
     except InvalidImage:
         return None
+    return None if crop is None else (crop, picture)
 
 
-def _crop(embedder: Embedder, picture: Rgb) -> Rgb | None:
+def _crop(embedder: Embedder, data: bytes) -> Crop | None:
     try:
-        return embedder.faces.find(picture).crop
+        return read_face(data, embedder.faces).crop
     except NoFaceFound:
         return None
 
 
-def _jpeg(image: Image.Image, quality: float) -> Image.Image:
+def _file(image: Image.Image, kind: str = "PPM", **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=int(quality))
-    return Image.open(buffer).convert("RGB")
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
-def _noise(image: Image.Image, deviation: float) -> Image.Image:
+def _jpeg(image: Image.Image, quality: float) -> bytes:
+    return _file(image, "JPEG", quality=int(quality))
+
+
+def _blurred(image: Image.Image, radius: float) -> bytes:
+    return _file(image.filter(ImageFilter.GaussianBlur(radius)))
+
+
+def _lit(image: Image.Image, factor: float) -> bytes:
+    return _file(image.point(lambda value: value * factor))
+
+
+def _turned(image: Image.Image, degrees: float) -> bytes:
+    return _file(image.rotate(degrees, Image.Resampling.BICUBIC))
+
+
+def _noise(image: Image.Image, deviation: float) -> bytes:
     pixels = np.asarray(image, np.float64)
     noisy = pixels + np.random.default_rng(0).normal(0, deviation, pixels.shape)
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+    return _file(Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)))
 
 
-def _smaller(image: Image.Image, share: float) -> Image.Image:
+def _smaller(image: Image.Image, share: float) -> bytes:
     small = image.resize([max(1, round(side * share)) for side in image.size], Image.Resampling.LANCZOS)
-    return small.resize(image.size, Image.Resampling.BICUBIC)
+    return _file(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
-def _covered(image: Image.Image, share: float) -> Image.Image:
+def _covered(image: Image.Image, share: float) -> bytes:
     """The lower part of the picture's middle half goes grey, as a scarf or a mask hides it."""
     width, height = image.size
     covered = image.copy()
     top = round(height * (0.8 - share))
     covered.paste((128, 128, 128), (width // 5, top, width * 4 // 5, round(height * 0.8)))
-    return covered
+    return _file(covered)
 
 
 KINDS: Mapping[str, Kind] = {
     "JPEG": Kind("quality", (90, 50, 25, 10, 5), _jpeg),
-    "blur": Kind("pixels (Gaussian)", (0, 1, 2, 3, 4), lambda i, radius: i.filter(ImageFilter.GaussianBlur(radius))),
+    "blur": Kind("pixels (Gaussian)", (0, 1, 2, 3, 4), _blurred),
     "noise": Kind("grey levels (deviation)", (0, 10, 20, 40, 60), _noise),
-    "brightness": Kind("factor", (1.6, 1.3, 1, 0.5, 0.25, 0.1), lambda i, f: i.point(lambda v: v * f)),
+    "brightness": Kind("factor", (1.6, 1.3, 1, 0.5, 0.25, 0.1), _lit),
     "resolution": Kind("share of the pixels' rows", (1, 0.5, 0.35, 0.25, 0.15), _smaller),
-    "rotation": Kind("degrees", (0, 10, 20, 30, 45), lambda i, by: i.rotate(by, Image.Resampling.BICUBIC)),
+    "rotation": Kind("degrees", (0, 10, 20, 30, 45), _turned),
     "occlusion": Kind("share of the height, from below", (0, 0.1, 0.2, 0.3, 0.4), _covered),
 }

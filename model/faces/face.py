@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.images import Rgb
+from model.images import Rgb, WorkingCopy, working_copy
 
 Crop: TypeAlias = NDArray[np.uint8]
 """What the network takes: uint8, shape (channels, height, width) of the bundle's geometry, values 0..255."""
@@ -88,15 +88,6 @@ class Face:
     warnings: tuple[str, ...]
 
 
-def enlarged(face: Face, scale: float) -> Face:
-    """The face in pixels of a picture that is `scale` times as large as the one that it was found in."""
-    if scale == 1:
-        return face
-    x, y, width, height = (round(scale * side) for side in astuple(face.box))
-    size_px = round(scale * face.quality.size_px)
-    return replace(face, box=Box(x, y, width, height), quality=replace(face.quality, size_px=size_px))
-
-
 class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the picture
     """There is no face in the picture, as far as the detector can tell."""
 
@@ -105,3 +96,25 @@ class FaceFinder(Protocol):
     """The seam for detectors: a picture in, the face that counts out. `find` raises NoFaceFound."""
 
     def find(self, picture: Rgb) -> Face: ...
+
+
+def read_face(data: bytes, finder: FaceFinder) -> Face:
+    """The face in a picture file's bytes: what training, serving and every measurement see of it.
+
+    Boxes and sizes are in pixels of the upright picture. Raises a subclass of InvalidImage, or NoFaceFound.
+    """
+    return face_in(working_copy(data), finder)
+
+
+def face_in(picture: WorkingCopy, finder: FaceFinder) -> Face:
+    """The second half of `read_face`, for a service that decodes in another process. Raises NoFaceFound."""
+    return _enlarged(finder.find(picture.pixels), picture.scale)
+
+
+def _enlarged(face: Face, scale: float) -> Face:
+    """The face in pixels of a picture that is `scale` times as large as the one that it was found in."""
+    if scale == 1:
+        return face
+    x, y, width, height = (round(scale * side) for side in astuple(face.box))
+    size_px = round(scale * face.quality.size_px)
+    return replace(face, box=Box(x, y, width, height), quality=replace(face.quality, size_px=size_px))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from model.embedding.embedder import Embedder
-from model.faces.face import Crop
+from model.faces.face import Crop, read_face
 from model.faces.finder import compute_alone
 from model.images import decode, working_copy
 
@@ -21,7 +21,7 @@ Pair: TypeAlias = tuple[bytes, bytes]
 
 
 def _crop(embedder: Embedder, picture: bytes) -> Crop:
-    return embedder.faces.find(working_copy(picture).pixels).crop
+    return read_face(picture, embedder.faces).crop
 
 
 def pairs_a_second(embedder: Embedder, pairs: Sequence[Pair], seconds: float, cores: int) -> dict[str, float]:

@@ -16,11 +16,12 @@ _CLOSE = 0.93
 """Cosine to the common direction: strangers are then about as far apart as with the bundle `default`."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", type=int, default=100_000)
     parser.add_argument("--size", type=int, default=128)
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(0, np.sqrt((1 - _CLOSE**2) / options.size), (options.embeddings, options.size))
     points[:, 0] += _CLOSE
@@ -47,8 +48,3 @@ def _multiply(points: torch.Tensor, block: int = 4096) -> None:
     for start in range(0, len(points), block):
         for other in range(start, len(points), block):
             torch.mm(points[start : start + block], points[other : other + block].T)
-
-
-if __name__ == "__main__":
-    with terminal.one_line_errors():
-        main()

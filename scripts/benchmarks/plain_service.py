@@ -1,6 +1,7 @@
 """The plainest service around the same networks, as written in an afternoon: to compare with, not to use.
 
-`uvicorn --factory plain_service:build`. No limits, no queue, no batches: one picture after the other, in the handler.
+`uvicorn --factory benchmarks.plain_service:build`. It has no limits, no queue and no batches: the handler does one
+picture after the other.
 """
 
 from fastapi import FastAPI, UploadFile

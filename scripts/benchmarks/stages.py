@@ -15,19 +15,20 @@ from PIL import Image, ImageOps
 
 from model import bundle
 from model.embedding.embedder import Embedder
-from model.faces.face import NoFaceFound
+from model.faces.face import NoFaceFound, face_in
 from model.images import decode, working_copy
 
 STAGES = ("decode", "find, align and judge the face", "embed")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", default="default", help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     files = [jpeg(path, options.side) for path in spread(options.data, options.pictures)]
     for data in files[:5]:
@@ -59,18 +60,13 @@ def jpeg(path: Path, side: int) -> bytes:
 def _stages(embedder: Embedder, data: bytes) -> list[float] | None:
     """Seconds of each stage, or None where there is no face."""
     times = [time.perf_counter()]
-    picture = working_copy(data).pixels
+    picture = working_copy(data)
     times.append(time.perf_counter())
     try:
-        face = embedder.faces.find(picture)
+        face = face_in(picture, embedder.faces)
     except NoFaceFound:
         return None
     times.append(time.perf_counter())
     embedder.embed([face.crop])
     times.append(time.perf_counter())
     return np.diff(times).tolist()
-
-
-if __name__ == "__main__":
-    with terminal.one_line_errors():
-        main()

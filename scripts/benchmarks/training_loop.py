@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import terminal
 import torch
 
 from model.data.dataset import load
@@ -22,11 +21,12 @@ def bare_epoch(run: Run, batches: list[tuple[torch.Tensor, torch.Tensor, torch.T
     return time.perf_counter() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of identities: the AT&T faces")
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each kind, in turn")
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
     dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
     recipe = Recipe()
     split = split_pairs(dataset, recipe)
@@ -54,8 +54,3 @@ def main() -> None:
         f"training, validation included: {np.median(speeds):.0f} pairs a second; "
         f"ratio to a bare loop of updates {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     )
-
-
-if __name__ == "__main__":
-    with terminal.one_line_errors():
-        main()

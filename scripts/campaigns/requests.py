@@ -17,7 +17,7 @@ from service.process import Running
 
 from model import bundle
 from model.embedding.embedder import Embedder, distances
-from model.images import working_copy
+from model.faces.face import read_face
 
 _CONNECTIONS = 32
 _PATIENCE_SECONDS = 0.5
@@ -94,7 +94,7 @@ def swapped_answers(seed: int, bundle_name: str) -> Iterator[Run]:
     """Each case compares two of many pictures; the distance must be that of these two, as this process measures it."""
     embedder = Embedder(bundle.load(bundle.find(bundle_name)))
     pictures = [base(seed, number) for number in range(64)]
-    embeddings = embedder.embed([embedder.faces.find(working_copy(picture).pixels).crop for picture in pictures])
+    embeddings = embedder.embed([read_face(picture, embedder.faces).crop for picture in pictures])
 
     async def ask(client: Client, number: int, outcome: Outcome) -> None:
         one, two = np.random.default_rng([seed, number]).integers(len(pictures), size=2)

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FACEPAIR = (sys.executable, "-c", "from app.main import serve; serve()")
-PLAIN = (sys.executable, "-m", "uvicorn", "--factory", "plain_service:build", "--log-level", "warning", "--port")
+PLAIN = (
+    sys.executable,
+    "-m",
+    "uvicorn",
+    "--factory",
+    "benchmarks.plain_service:build",
+    "--log-level",
+    "warning",
+    "--port",
+)
 _STARTUP_SECONDS = 120.0
 
 

@@ -1,16 +1,20 @@
 """The benchmark's own arithmetic, and its client against a service that does what it is told."""
 
 import asyncio
+import importlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import benchmark
 import pytest
+import terminal
 from benchmarks import report
 from benchmarks.load import Task, load
 from benchmarks.results import Figures, Machine, Overload, Results, Round
 from service.http_client import upload
+from service.process import PLAIN
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer-Timing: decode;dur=1.50, embed;dur=2.00\r\nContent-Length: 2\r\n\r\n{}",
@@ -102,3 +106,18 @@ def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) 
     assert report.callers_table(results()).splitlines()[-2] == "| 16 | 18.0 | 100.0 | 200.0 | 2.0 |"
     report.save(results(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "benchmark.svg"}
+
+
+@pytest.mark.parametrize("command", ["service", "stages", "pairs", "training"])
+def test_each_benchmark_is_a_command_with_flags_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        terminal.run_command("", benchmark.COMMANDS, [command, "--help"])
+    assert f" {command} [-h]" in capsys.readouterr().out
+    for bad in ([], ["nothing"], [command, "--unknown"]):
+        with pytest.raises(SystemExit, match="2"):
+            terminal.run_command("", benchmark.COMMANDS, bad)
+
+
+def test_the_plain_service_is_where_it_is_looked_for() -> None:
+    place, builder = PLAIN[PLAIN.index("--factory") + 1].split(":")
+    assert callable(getattr(importlib.import_module(place), builder))

@@ -16,13 +16,15 @@ from model.data.people import DataError
 from model.decision import Policy
 from model.embedding.embedder import Embedder
 from model.evaluation.robustness import KINDS, Point, measure
+from model.faces.face import Face
+from model.images import Rgb, decode
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_starts_with_none_and_gets_worse(name: str) -> None:
     kind, picture = KINDS[name], Image.fromarray(portrait(1))
     away = [
-        float(np.abs(np.asarray(kind.damage(picture, severity), np.float64) - np.asarray(picture)).mean())
+        float(np.abs(decode(kind.damage(picture, severity)).astype(np.float64) - np.asarray(picture)).mean())
         for severity in kind.severities
     ]
     least = int(np.argmin(away))
@@ -62,6 +64,27 @@ def test_pairs_that_cannot_be_read_are_left_out(embedder: Embedder, tmp_path: Pa
     for nothing in (pairs[:2], []):
         with pytest.raises(DataError, match=f"nobody has two pictures .* {len(nothing)} pairs tried"):
             measure(embedder, nothing, 0.5)
+
+
+class Recording:
+    """An embedder whose finder notes what it is shown."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embed, self.faces, self._finder = embedder.embed, self, embedder.faces
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def find(self, picture: Rgb) -> Face:
+        self.shapes.add(picture.shape)
+        return self._finder.find(picture)
+
+
+def test_both_pictures_are_read_as_serving_reads_them(embedder: Embedder, tmp_path: Path) -> None:
+    large = Image.fromarray(makers.face(1)).convert("RGB").resize((1840, 2240))
+    for name in ("one.jpg", "two.jpg"):
+        (tmp_path / name).write_bytes(makers.encoded(large, "JPEG"))
+    recording: Any = Recording(embedder)
+    measure(recording, [(tmp_path / "one.jpg", tmp_path / "two.jpg")], threshold=0.0)
+    assert recording.shapes == {(1120, 920, 3)}  # reduced, as working_copy does
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "x", "1.5", ""])
