@@ -1,11 +1,10 @@
-"""The one table of errors (type -> status and stable code) and the one problem+json envelope (RFC 9457)."""
+"""The one table of errors (exception -> status, stable code and text) and the one envelope, problem+json (RFC 9457)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from enum import Enum, unique
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -19,72 +18,102 @@ from model.embedding import embedder
 from model.faces import face
 
 
-@dataclass(frozen=True)
-class ErrorKind:
-    """What a client is told. `retry_after`: seconds, where the work was not done and trying again is safe."""
+@unique
+class ErrorKind(Enum):
+    """What a client is told: a status, one sentence and, where the work was not done, when to try again (seconds).
 
-    status: int
-    code: str
-    detail: str
-    retry_after: int | None = None
+    The code is the name in small letters; an Enum takes no name twice, so no code can have two texts.
+    """
+
+    HEAD_INVALID = 400, "The request's head is not valid HTTP/1.1, or it is larger than this service takes."
+    MULTIPART_INVALID = 400, "The body is not valid multipart/form-data, or it broke off."
+    UNAUTHORIZED = (
+        401,
+        "The request needs exactly one known API key; a service without keys serves only its own machine.",
+    )
+    NOT_FOUND = 404, "There is nothing at this path."
+    METHOD_NOT_ALLOWED = 405, "The path does not take this method; Allow lists those it takes."
+    REQUEST_TIMEOUT = 408, "The request did not come in time."
+    BODY_TOO_LARGE = 413, "The request body is larger than this service takes."
+    FILE_TOO_LARGE = 413, "The file is larger than this service takes."
+    UNSUPPORTED_MEDIA_TYPE = 415, "This route does not take this content type; send multipart/form-data."
+    UNSUPPORTED_IMAGE_FORMAT = 415, "The content is not a JPEG, PNG, WebP or binary PGM/PPM picture."
+    MISSING_PART = 422, "The file is missing or empty."
+    INVALID_PARAMETER = 422, "A part or parameter is unknown, doubled, of the wrong kind or out of range."
+    IMAGE_CORRUPT = 422, "The picture is damaged and cannot be decoded."
+    IMAGE_TOO_SMALL = 422, "A side of the picture is shorter than the limit."
+    IMAGE_TOO_MANY_PIXELS = 422, "The picture has more pixels than the limit."
+    IMAGE_TOO_EXPENSIVE = 422, "The picture has more scans than the limit."
+    IMAGE_ANIMATED = 422, "The picture has more than one frame."
+    NO_FACE = 422, "The service found no face in the picture."
+    LEVEL_NOT_SUPPORTED = 422, "The bundle has no operating point at this level; GET /model lists those it has."
+    RATE_LIMITED = 429, "Your quota is used up for now; nothing was done."
+    OVERLOADED = 503, "The service has as much work as it takes; nothing was done.", 1
+    DEADLINE_EXCEEDED = 503, "The time for this request is up; nothing was done.", 1
+    DRAINING = 503, "The service is shutting down; nothing was done.", 5
+    NOT_READY = 503, "The service cannot decode, embed or pass its self-test now; nothing was done.", 5
+    INTERNAL_ERROR = 500, "The service has a fault; the request id finds it in the log."
+
+    def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+
+    @property
+    def code(self) -> str:
+        return self.name.lower()
 
 
 ERRORS: Mapping[type[Exception], ErrorKind] = {
-    ClientDisconnect: ErrorKind(400, "multipart_invalid", "The body broke off."),
-    uploads.MultipartInvalidError: ErrorKind(400, "multipart_invalid", "The body is not valid multipart/form-data."),
-    exchange.HeadError: ErrorKind(
-        400, "head_invalid", "The request's head is not valid HTTP/1.1, or larger than this service takes."
-    ),
-    keys.UnauthorizedError: ErrorKind(
-        401, "unauthorized", "Exactly one known API key is needed; without keys, only the service's machine is served."
-    ),
-    exchange.RequestTimeoutError: ErrorKind(408, "request_timeout", "The request did not come in time."),
-    exchange.BodyTooLargeError: ErrorKind(413, "body_too_large", "The request body is larger than this service takes."),
-    uploads.FileTooLargeError: ErrorKind(413, "file_too_large", "The file is larger than this service takes."),
-    uploads.NotMultipartError: ErrorKind(415, "unsupported_media_type", "Send the request as multipart/form-data."),
-    images.UnsupportedFormat: ErrorKind(
-        415, "unsupported_image_format", "The content is not a JPEG, PNG, WebP or binary PGM/PPM picture."
-    ),
-    uploads.MissingPartError: ErrorKind(422, "missing_part", "The file is missing or empty."),
-    uploads.InvalidParameterError: ErrorKind(
-        422, "invalid_parameter", "A part or parameter is unknown, doubled, of the wrong kind or out of range."
-    ),
-    RequestValidationError: ErrorKind(422, "invalid_parameter", "A parameter is missing or out of range."),
-    images.CorruptImage: ErrorKind(422, "image_corrupt", "The picture is damaged and cannot be decoded."),
-    images.ImageTooSmall: ErrorKind(422, "image_too_small", "A side of the picture is shorter than the limit."),
-    images.TooManyPixels: ErrorKind(422, "image_too_many_pixels", "The picture has more pixels than the limit."),
-    images.TooExpensive: ErrorKind(422, "image_too_expensive", "The picture has more scans than the limit."),
-    images.AnimatedImage: ErrorKind(422, "image_animated", "The picture has more than one frame."),
-    face.NoFaceFound: ErrorKind(422, "no_face", "No face was found in the picture."),
-    decision.LevelNotSupported: ErrorKind(
-        422, "level_not_supported", "The bundle has no operating point at this FMR; GET /model lists those it has."
-    ),
-    admission.RateLimitedError: ErrorKind(429, "rate_limited", "Your quota is used up for now; nothing was done."),
-    admission.OverloadedError: ErrorKind(503, "overloaded", "Too many requests are in flight; nothing was done.", 1),
-    admission.DrainingError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
-    batching.QueueFullError: ErrorKind(503, "overloaded", "Too many requests are waiting; nothing was done.", 1),
-    batching.DeadlineExceededError: ErrorKind(503, "deadline_exceeded", "The time for this request is up.", 1),
-    batching.ClosedError: ErrorKind(503, "draining", "The service is shutting down; nothing was done.", 5),
-    batching.StoppedError: ErrorKind(503, "not_ready", "The network does not answer; nothing was done.", 5),
-    decoder_pool.ChildLostError: ErrorKind(503, "not_ready", "No process that decodes pictures answers.", 5),
-    embedder.SelfTestError: ErrorKind(503, "not_ready", "The self-test does not give the recorded distances.", 5),
-    Exception: ErrorKind(500, "internal_error", "A fault of the service; the request id finds it in the log."),
+    ClientDisconnect: ErrorKind.MULTIPART_INVALID,
+    uploads.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
+    exchange.HeadError: ErrorKind.HEAD_INVALID,
+    keys.UnauthorizedError: ErrorKind.UNAUTHORIZED,
+    exchange.RequestTimeoutError: ErrorKind.REQUEST_TIMEOUT,
+    exchange.BodyTooLargeError: ErrorKind.BODY_TOO_LARGE,
+    uploads.FileTooLargeError: ErrorKind.FILE_TOO_LARGE,
+    uploads.NotMultipartError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+    images.UnsupportedFormat: ErrorKind.UNSUPPORTED_IMAGE_FORMAT,
+    uploads.MissingPartError: ErrorKind.MISSING_PART,
+    uploads.InvalidParameterError: ErrorKind.INVALID_PARAMETER,
+    images.CorruptImage: ErrorKind.IMAGE_CORRUPT,
+    images.ImageTooSmall: ErrorKind.IMAGE_TOO_SMALL,
+    images.TooManyPixels: ErrorKind.IMAGE_TOO_MANY_PIXELS,
+    images.TooExpensive: ErrorKind.IMAGE_TOO_EXPENSIVE,
+    images.AnimatedImage: ErrorKind.IMAGE_ANIMATED,
+    face.NoFaceFound: ErrorKind.NO_FACE,
+    decision.LevelNotSupported: ErrorKind.LEVEL_NOT_SUPPORTED,
+    admission.RateLimitedError: ErrorKind.RATE_LIMITED,
+    admission.OverloadedError: ErrorKind.OVERLOADED,
+    admission.DrainingError: ErrorKind.DRAINING,
+    batching.QueueFullError: ErrorKind.OVERLOADED,
+    batching.DeadlineExceededError: ErrorKind.DEADLINE_EXCEEDED,
+    batching.ClosedError: ErrorKind.DRAINING,
+    batching.StoppedError: ErrorKind.NOT_READY,
+    decoder_pool.ChildLostError: ErrorKind.NOT_READY,
+    embedder.SelfTestError: ErrorKind.NOT_READY,
 }
-HTTP_ERRORS: Mapping[int, ErrorKind] = {
-    404: ErrorKind(404, "not_found", "There is nothing at this path."),
-    405: ErrorKind(405, "method_not_allowed", "The path does not take this method; Allow lists those it takes."),
-}
+"""Any other exception is an INTERNAL_ERROR."""
 
-_CLOSING = {"head_invalid", "request_timeout", "body_too_large", "file_too_large", "draining"}
-"""After these the connection is closed: what is still on its way is not read."""
+HTTP_ERRORS: Mapping[int, ErrorKind] = {404: ErrorKind.NOT_FOUND, 405: ErrorKind.METHOD_NOT_ALLOWED}
+"""What the router answers by itself."""
+
+_CLOSING = {
+    ErrorKind.HEAD_INVALID,
+    ErrorKind.REQUEST_TIMEOUT,
+    ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.FILE_TOO_LARGE,
+    ErrorKind.DRAINING,
+}
+"""After these the connection is closed: the service does not read what is still on its way."""
 
 
 def kind_of(error: Exception) -> ErrorKind:
-    """The row of the table for this error; a picture's refusal is judged by its reason."""
+    """The row of the table for this error; a refused picture is judged by the reason of its refusal."""
     reason = error.__cause__ if isinstance(error, RefusedImageError) else error
     if isinstance(reason, HTTPException) and reason.status_code in HTTP_ERRORS:
         return HTTP_ERRORS[reason.status_code]
-    return ERRORS.get(type(reason), ERRORS[Exception])  # type: ignore[arg-type]
+    return ERRORS.get(type(reason), ErrorKind.INTERNAL_ERROR)  # type: ignore[arg-type]
 
 
 def problem_of(kind: ErrorKind, request_id: str, image: str | None = None) -> Problem:
@@ -106,7 +135,7 @@ def problem_response(error: Exception, request_id: str) -> Response:
     headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
     if kind.retry_after:
         headers["Retry-After"] = str(kind.retry_after)
-    if kind.code in _CLOSING:
+    if kind in _CLOSING:
         headers["Connection"] = "close"
     headers |= getattr(error, "headers", None) or {}
     return Response(
@@ -121,5 +150,5 @@ async def answer(request: Request, error: Exception) -> Response:
 
 def install(service: FastAPI) -> None:
     """Answers every error that the routes may raise by the table; what nobody foresaw is left to the gate."""
-    for error in (*ERRORS.keys() - {Exception}, RefusedImageError, HTTPException):
+    for error in (*ERRORS, RefusedImageError, HTTPException):
         service.add_exception_handler(error, answer)

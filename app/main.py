@@ -25,9 +25,9 @@ from model.embedding.embedder import Embedder, Embedding, SelfTestError
 from model.faces.face import Crop
 from model.manifest import BundleError
 
-DESCRIPTION = """Do two photos show the same person? Every answer says at which measured error rate it decides.
+DESCRIPTION = """Do two photos show the same person? Every answer states the measured error rate that it was decided at.
 
-**No liveness detection**: a photo of a photo matches. Nothing is stored. Embeddings are biometric data.
+The service has **no liveness detection**: a photo of a photo matches. It stores nothing. Embeddings are biometric data.
 """
 
 
@@ -87,6 +87,7 @@ def _web(
         version=version("facepair"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_tags=openapi.TAGS,
         redirect_slashes=False,
     )
     service.include_router(router)

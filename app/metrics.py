@@ -1,4 +1,4 @@
-"""What a service counts of itself, as Prometheus reads it; a registry of its own, no picture and no embedding."""
+"""The metrics of one service, in a registry of its own; holds no picture and no embedding."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -17,7 +17,7 @@ _PIXELS = (20, 40, 60, 80, 100, 150, 200, 300, 500, 1000)
 
 
 class Metrics:
-    """Every series of one service; `waiting` and `in_flight` are asked when somebody reads them."""
+    """Counts and measures one service. A reader of the metrics triggers the calls of `waiting` and `in_flight`."""
 
     def __init__(self, manifest: Manifest, waiting: Callable[[], int], in_flight: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
@@ -25,52 +25,80 @@ class Metrics:
         self._traffic(waiting, in_flight)
         self._pictures(manifest)
         labels = {"name": manifest.name, "version": manifest.version, "contract_id": contract_id(manifest)}
-        Info("facepair_model", "The bundle that is served", registry=self._registry).info(labels)
-        Info("facepair_build", "The service", registry=self._registry).info({"version": version("facepair")})
+        Info("facepair_model", "The bundle that the service has loaded", registry=self._registry).info(labels)
+        Info("facepair_build", "The version of the service", registry=self._registry).info(
+            {"version": version("facepair")}
+        )
 
     def _traffic(self, waiting: Callable[[], int], in_flight: Callable[[], int]) -> None:
         registry = self._registry
         self._requests = Counter(
-            "facepair_requests", "Requests; status 499: the client left", ["route", "status"], registry=registry
+            "facepair_requests",
+            "Requests by route and status; 499: the client left before the answer",
+            ["route", "status"],
+            registry=registry,
         )
-        self._errors = Counter("facepair_errors", "Answers that are not 2xx", ["code"], registry=registry)
+        self._errors = Counter(
+            "facepair_errors", "Answers that are not 2xx, by error code", ["code"], registry=registry
+        )
         self._seconds = Histogram(
-            "facepair_request_seconds", "From head to answer", ["route"], buckets=_SECONDS, registry=registry
+            "facepair_request_seconds",
+            "Seconds from the head of a request to the end of its answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._stages = Histogram(
-            "facepair_stage_seconds", "Of what was answered", ["stage"], buckets=_SECONDS, registry=registry
+            "facepair_stage_seconds",
+            "Seconds that an answered request spent in each stage",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._batches = Histogram(
-            "facepair_batch_faces", "Faces embedded in one go", buckets=(1, 2, 4, 8, 16, 32, 64), registry=registry
+            "facepair_batch_faces",
+            "Faces in one batch of the network",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
         )
-        Gauge("facepair_queue_faces", "Faces that wait for their batch", registry=registry).set_function(waiting)
-        Gauge("facepair_requests_in_flight", "Requests let in, not yet answered", registry=registry).set_function(
+        Gauge("facepair_queue_faces", "Faces that wait for a batch", registry=registry).set_function(waiting)
+        Gauge("facepair_requests_in_flight", "Requests that the service works on now", registry=registry).set_function(
             in_flight
         )
 
     def _pictures(self, manifest: Manifest) -> None:
         registry, known = self._registry, manifest.calibration and manifest.calibration.histograms
-        self._decisions = Counter("facepair_decisions", "Decisions, by level", ["fmr", "same"], registry=registry)
+        self._decisions = Counter(
+            "facepair_decisions", "Decisions by FMR level and result", ["fmr", "same"], registry=registry
+        )
 
         def histogram(name: str, what: str, buckets: Sequence[float]) -> Histogram:
             return Histogram(name, what, buckets=buckets, registry=registry)
 
-        # Where the bundle has them, the bins are those of its calibration, so that both can be compared.
+        # The bins of the bundle's calibration make the two comparable (scripts/drift.py).
         self._distances = histogram(
-            "facepair_distance", "Of the pairs compared", known.impostor_distance.edges[1:] if known else _DISTANCES
+            "facepair_distance",
+            "Distances of the pairs that were compared",
+            known.impostor_distance.edges[1:] if known else _DISTANCES,
         )
         self._sizes = histogram(
-            "facepair_face_size_pixels", "Of the faces taken", known.size_px.edges[1:] if known else _PIXELS
+            "facepair_face_size_pixels",
+            "Shorter sides of the faces, in pixels",
+            known.size_px.edges[1:] if known else _PIXELS,
         )
         self._sharpness = histogram(
-            "facepair_face_sharpness", "Of the faces taken", known.sharpness.edges[1:] if known else _FRACTIONS
+            "facepair_face_sharpness",
+            "Sharpness of the face crops: 0 blurred, 1 sharp",
+            known.sharpness.edges[1:] if known else _FRACTIONS,
         )
         self._brightness = histogram(
-            "facepair_face_brightness", "Of the faces taken", known.brightness.edges[1:] if known else _FRACTIONS
+            "facepair_face_brightness",
+            "Mean brightness of the face crops: 0 black, 1 white",
+            known.brightness.edges[1:] if known else _FRACTIONS,
         )
 
     def request(self, route: str, status: int, seconds: float, code: str | None) -> None:
-        """A request has ended."""
+        """Counts a request that has ended."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if code:
@@ -80,7 +108,7 @@ class Metrics:
         self._batches.observe(faces)
 
     def faces(self, faces: Sequence[Face], timings: Timings) -> None:
-        """The faces of one request that came to its end."""
+        """Counts the faces of one request that was answered."""
         for stage, seconds in vars(timings).items():
             self._stages.labels(stage).observe(seconds)
         for face in faces:

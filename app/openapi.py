@@ -1,20 +1,27 @@
-"""What FastAPI cannot see by itself: bodies read by hand and the error answers, for the OpenAPI document."""
+"""Adds to the OpenAPI document what FastAPI cannot see: bodies that routes read by hand, and error answers."""
 
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 
-from app.errors import ERRORS, HTTP_ERRORS, ErrorKind, problem_of
+from app.errors import ErrorKind, problem_of
 from app.schemas import Problem
 from model.decision import Policy
 
-_FILE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP or binary PGM/PPM, told by content"}
-_FMR = {"type": "number", "description": "False match rate to decide at: one of those that the bundle supports"}
+_FILE = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP or binary PGM/PPM picture"}
+_FMR = {"type": "number", "description": "The false match rate to decide at, one of the bundle's levels"}
+
+TAGS = [
+    {"name": "verification", "description": "Compare faces: decisions, embeddings and the bundle behind them."},
+    {"name": "people", "description": "Enrol people once, then verify and identify them."},
+    {"name": "operations", "description": "Probe and watch the service."},
+]
+"""The groups of routes; the document names those that have any."""
 
 _KEYS = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "Where the service has keys: one of them"},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, in another header"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, if the service has keys"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in another header"},
 }
 
 
@@ -25,21 +32,22 @@ def multipart(images: list[str], fmr: bool = False) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, an example a code, from the table of errors."""
-    kinds = {kind.code: kind for kind in (*ERRORS.values(), *HTTP_ERRORS.values())}
-    statuses: dict[int | str, list[ErrorKind]] = {}
-    for kind in (kinds[code] for code in (*codes, "internal_error")):
-        statuses.setdefault(kind.status, []).append(kind)
-    return {status: _answer(kinds) for status, kinds in statuses.items()}
+def problems(*kinds: ErrorKind) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, an example for each kind, by status. Any route may answer INTERNAL_ERROR."""
+    by_status: dict[int | str, list[ErrorKind]] = {}
+    for kind in (*kinds, ErrorKind.INTERNAL_ERROR):
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _answer(same_status) for status, same_status in by_status.items()}
 
 
 def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy) -> None:
-    """Puts into the document what only the whole service knows; any route must be there already.
+    """Completes the document of a service that has all its routes.
 
-    The shape of errors, where the answers above refer to it; which paths need a key; the levels of the bundle.
+    Adds the shape of errors, the paths that need a key and the levels of the bundle.
     """
     document = service.openapi()
+    used = {tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     form = document["paths"]["/verify"]["post"]["requestBody"]["content"]["multipart/form-data"]
     form["schema"]["properties"]["fmr"] |= {"enum": list(policy.operating_points), "default": policy.default_fmr}
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
@@ -53,6 +61,6 @@ def _answer(kinds: list[ErrorKind]) -> dict[str, Any]:
     examples = {kind.code: {"value": problem_of(kind, "0f8e...").model_dump(exclude_none=True)} for kind in kinds}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
     return {
-        "description": ", ".join(kind.code for kind in kinds),
+        "description": "\n\n".join(f"`{kind.code}`: {kind.detail}" for kind in kinds),
         "content": {"application/problem+json": content},
     }

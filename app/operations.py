@@ -1,4 +1,4 @@
-"""What those who run the service ask of it: is it alive, is it ready, what has it counted."""
+"""The routes for operators: liveness, readiness and metrics; knows no picture."""
 
 import asyncio
 import time
@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Request, Response
 
 from app import schemas
+from app.errors import ErrorKind
 from app.openapi import problems
 
-router = APIRouter()
+router = APIRouter(tags=["operations"])
 
 
 class Readiness:
-    """Asks whether all is well at most once a second, however many want to know."""
+    """Runs the check at most once a second, however many probes ask."""
 
     def __init__(self, check: Callable[[], Awaitable[None]], fresh: float = 1.0) -> None:
         self._check = check
@@ -29,28 +30,31 @@ class Readiness:
                 self._well = time.monotonic()
 
 
-@router.get("/livez", operation_id="livez", summary="The process answers", responses=problems())
+@router.get("/livez", operation_id="get_liveness", summary="Is the process alive?", responses=problems())
 async def livez() -> schemas.Status:
+    """Answers whenever the process runs. Restart the service if this fails."""
     return schemas.Status(status="ok")
 
 
 @router.get(
     "/readyz",
-    operation_id="readyz",
-    summary="The bundle answers and gives the recorded distances, and pictures can be decoded",
-    responses=problems("deadline_exceeded", "draining", "not_ready"),
+    operation_id="get_readiness",
+    summary="Can the service do its work?",
+    responses=problems(ErrorKind.DEADLINE_EXCEEDED, ErrorKind.DRAINING, ErrorKind.NOT_READY),
 )
 async def readyz(request: Request) -> schemas.Status:
+    """Checks that the network gives the distances recorded in the bundle and that pictures can be decoded."""
     await request.app.state.readiness.check()
     return schemas.Status(status="ok")
 
 
 @router.get(
     "/metrics",
-    operation_id="metrics",
-    summary="Counts since the start, as Prometheus reads them",
+    operation_id="get_metrics",
+    summary="Read the service's metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems("unauthorized")},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(ErrorKind.UNAUTHORIZED)},
 )
 async def metrics(request: Request) -> Response:
+    """Gives counts and distributions since the start, in Prometheus's text format."""
     return Response(request.app.state.metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from app import schemas, uploads
 from app.description import description, identity
+from app.errors import ErrorKind
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
 from app.openapi import multipart, problems
 from app.settings import Settings
 from model.faces.face import Face
 
-router = APIRouter()
+router = APIRouter(tags=["verification"])
 
 
 # Coroutines, for FastAPI runs plain functions in threads of their own.
@@ -38,18 +39,39 @@ TheVerifier = Annotated[Verifier, Depends(verifier_of)]
 TheSettings = Annotated[Settings, Depends(settings_of)]
 
 
-UPLOAD = ("multipart_invalid", "request_timeout", "body_too_large", "file_too_large", "unsupported_media_type")
-IMAGE = ("unsupported_image_format", "missing_part", "invalid_parameter", "image_corrupt", "image_too_small")
-IMAGE_TOO = ("image_too_many_pixels", "image_too_expensive", "image_animated", "no_face")
-CALLER = ("head_invalid", "unauthorized")
-BUSY = ("rate_limited", "overloaded", "deadline_exceeded", "draining", "not_ready")
+CALLER = (ErrorKind.HEAD_INVALID, ErrorKind.UNAUTHORIZED)
+UPLOAD = (
+    ErrorKind.MULTIPART_INVALID,
+    ErrorKind.REQUEST_TIMEOUT,
+    ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.FILE_TOO_LARGE,
+    ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+)
+PICTURE = (
+    ErrorKind.UNSUPPORTED_IMAGE_FORMAT,
+    ErrorKind.MISSING_PART,
+    ErrorKind.INVALID_PARAMETER,
+    ErrorKind.IMAGE_CORRUPT,
+    ErrorKind.IMAGE_TOO_SMALL,
+    ErrorKind.IMAGE_TOO_MANY_PIXELS,
+    ErrorKind.IMAGE_TOO_EXPENSIVE,
+    ErrorKind.IMAGE_ANIMATED,
+    ErrorKind.NO_FACE,
+)
+BUSY = (
+    ErrorKind.RATE_LIMITED,
+    ErrorKind.OVERLOADED,
+    ErrorKind.DEADLINE_EXCEEDED,
+    ErrorKind.DRAINING,
+    ErrorKind.NOT_READY,
+)
 
 
 @router.post(
     "/verify",
     operation_id="verify",
     summary="Do two photos show the same person?",
-    responses=problems(*CALLER, *UPLOAD, *IMAGE, *IMAGE_TOO, "level_not_supported", *BUSY),
+    responses=problems(*CALLER, *UPLOAD, *PICTURE, ErrorKind.LEVEL_NOT_SUPPORTED, *BUSY),
     openapi_extra=multipart(["image1", "image2"], fmr=True),
 )
 async def verify(
@@ -63,7 +85,7 @@ async def verify(
     form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
     verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
-    _mark(request, response, verified.timings, list(verified.faces.values()))
+    _record(request, response, verified.timings, list(verified.faces.values()))
     metrics_of(request).decision(verified.decision)
     point = verified.decision.operating_point
     return schemas.Verification(
@@ -83,7 +105,7 @@ async def verify(
     "/embed",
     operation_id="embed",
     summary="The embedding of the face in a photo",
-    responses=problems(*CALLER, *UPLOAD, *IMAGE, *IMAGE_TOO, *BUSY),
+    responses=problems(*CALLER, *UPLOAD, *PICTURE, *BUSY),
     openapi_extra=multipart(["image"]),
 )
 async def embed(
@@ -92,7 +114,7 @@ async def embed(
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
     embedded = await verifier.embed(form.files["image"], deadline_of(request))
-    _mark(request, response, embedded.timings, [embedded.face])
+    _record(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),
         dimension=len(embedded.embedding),
@@ -104,12 +126,13 @@ async def embed(
     )
 
 
-@router.get("/model", operation_id="model", summary="What is loaded, and what it can tell", responses=problems(*CALLER))
+@router.get("/model", operation_id="get_model", summary="Describe the loaded bundle", responses=problems(*CALLER))
 async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Model:
+    """Gives the bundle's contract id, its operating points with their evidence, the limits on pictures and licences."""
     return description(verifier.manifest, verifier.policy, settings)
 
 
-def _mark(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
+def _record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
     request.state.timings = timings
     metrics_of(request).faces(faces, timings)
     response.headers["Cache-Control"] = "no-store"

@@ -1,8 +1,10 @@
-"""The public request and response shapes: the contract that clients read in OpenAPI."""
+"""The public shapes of answers: the contract that clients read in the OpenAPI document."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from model.faces.face import FaceWarning
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 RequestId = Annotated[str, Field(description="Finds the request in the log", examples=["5b0c1a7e"])]
@@ -38,10 +40,9 @@ class Face(Shape):
         examples=[1],
     )
     quality: Quality
-    warnings: list[str] = Field(
-        description="Reasons for care: several_faces, small_face, blurred, dark, bright, head_turned, face_cut; "
-        "out_of_domain: unlike the pictures that the error rates were measured on; "
-        "no_detector: the whole picture was taken as the face",
+    warnings: list[FaceWarning] = Field(
+        description="Reasons to trust this face less. `out_of_domain`: it is unlike the faces that the error rates "
+        "were measured on. `no_detector`: the bundle has no detector and takes the whole picture as the face.",
         examples=[["small_face"]],
     )
 

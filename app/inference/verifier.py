@@ -12,7 +12,7 @@ from app.inference.batching import Batched, Batcher, BatchFailedError, QueueFull
 from model.decision import Decision, Policy
 from model.domain import is_unlike
 from model.embedding.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
-from model.faces.face import Crop, Face, NoFaceFound
+from model.faces.face import Crop, Face, FaceWarning, NoFaceFound
 from model.images import InvalidImage, WorkingCopy
 from model.manifest import Manifest
 
@@ -110,7 +110,7 @@ class Verifier:
     def _judged(self, face: Face, embedding: Embedding) -> Face:
         calibration = self.manifest.calibration
         if calibration and calibration.domain and is_unlike(calibration.domain, face.quality, embedding):
-            return replace(face, warnings=(*face.warnings, "out_of_domain"))
+            return replace(face, warnings=(*face.warnings, FaceWarning.OUT_OF_DOMAIN))
         return face
 
     async def _find_both(self, image1: bytes, image2: bytes) -> tuple[_Found, _Found]:

@@ -1,6 +1,7 @@
 """What a face in a picture is, and the seam for those who find it; knows nothing of detectors or embeddings."""
 
 from dataclasses import astuple, dataclass, replace
+from enum import StrEnum, auto
 from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -76,6 +77,20 @@ class Quality:
     colour: float
 
 
+class FaceWarning(StrEnum):
+    """A reason to trust a face less."""
+
+    SEVERAL_FACES = auto()
+    SMALL_FACE = auto()
+    BLURRED = auto()
+    DARK = auto()
+    BRIGHT = auto()
+    HEAD_TURNED = auto()
+    FACE_CUT = auto()
+    NO_DETECTOR = auto()
+    OUT_OF_DOMAIN = auto()
+
+
 @dataclass(frozen=True)
 class Face:
     """One face and how it was found. `score` is None where the bundle has no detector."""
@@ -85,7 +100,7 @@ class Face:
     score: float | None
     count: int
     quality: Quality
-    warnings: tuple[str, ...]
+    warnings: tuple[FaceWarning, ...]
 
 
 class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the picture

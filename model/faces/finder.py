@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model.faces.alignment import aligned
-from model.faces.face import Box, Crop, CropGeometry, Face, NoFaceFound
+from model.faces.face import Box, Crop, CropGeometry, Face, FaceWarning, NoFaceFound
 from model.faces.mtcnn import Faces
 from model.faces.quality import quality, warnings
 from model.images import Rgb
@@ -29,7 +29,7 @@ class WholePicture:
         crop = self._crop(picture)
         height, width = picture.shape[:2]
         judged = quality(crop, min(height, width), picture)
-        return Face(crop, Box(0, 0, width, height), None, 1, judged, ("no_detector",))
+        return Face(crop, Box(0, 0, width, height), None, 1, judged, (FaceWarning.NO_DETECTOR,))
 
     def _crop(self, picture: Rgb) -> Crop:
         shape = self._geometry

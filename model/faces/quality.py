@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from model.faces.face import Crop, Landmarks, Quality
+from model.faces.face import Crop, FaceWarning, Landmarks, Quality
 from model.images import Rgb
 
 SMALL_PX = 60
@@ -23,16 +23,16 @@ def quality(crop: Crop, size_px: int, rgb: Rgb) -> Quality:
     return Quality(size_px, round(sharpness(crop), 4), round(float(crop.mean()) / 255, 4), round(colour(rgb), 4))
 
 
-def warnings(found: Quality, landmarks: Landmarks, outside: float, count: int) -> tuple[str, ...]:
+def warnings(found: Quality, landmarks: Landmarks, outside: float, count: int) -> tuple[FaceWarning, ...]:
     """Reasons for care, in a fixed order. `outside`: the share of the face's box beyond the picture."""
     reasons = {
-        "several_faces": count > 1,
-        "small_face": found.size_px < SMALL_PX,
-        "blurred": found.sharpness < BLURRED,
-        "dark": found.brightness < DARK,
-        "bright": found.brightness > BRIGHT,
-        "head_turned": turn(landmarks) > TURNED,
-        "face_cut": outside > CUT,
+        FaceWarning.SEVERAL_FACES: count > 1,
+        FaceWarning.SMALL_FACE: found.size_px < SMALL_PX,
+        FaceWarning.BLURRED: found.sharpness < BLURRED,
+        FaceWarning.DARK: found.brightness < DARK,
+        FaceWarning.BRIGHT: found.brightness > BRIGHT,
+        FaceWarning.HEAD_TURNED: turn(landmarks) > TURNED,
+        FaceWarning.FACE_CUT: outside > CUT,
     }
     return tuple(reason for reason, applies in reasons.items() if applies)
 

@@ -13,11 +13,11 @@ from campaigns.damaged_pictures import base
 from service.http_client import Answer, Client, upload
 from service.process import Running, serving
 
-from app.errors import ERRORS, HTTP_ERRORS
+from app.errors import ErrorKind
 
 _GOOD_EVERY_SECONDS = 0.2
 _AT_ONCE = 8
-_KNOWN = {(kind.status, kind.code) for kind in (*ERRORS.values(), *HTTP_ERRORS.values()) if kind.status != 500}
+_KNOWN = {(kind.status, kind.code) for kind in ErrorKind if kind.status != 500}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Every fault of a request gets its status and code in the one envelope, and the next request succeeds."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ import makers
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from PIL import Image
 
-from app.errors import ERRORS, HTTP_ERRORS
+from app.errors import ERRORS, HTTP_ERRORS, ErrorKind, kind_of, problem_response
 from app.inference.batching import QueueFullError
 from app.main import create_app
 from app.settings import Settings
@@ -85,6 +88,19 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
 @pytest.fixture(scope="module")
 def settings(bundle_folder: Path) -> Settings:
     return Settings(bundle=str(bundle_folder), max_file_bytes=20_000, max_body_bytes=50_000, max_pixels=100_000)
+
+
+def documented_problems() -> list[tuple[str, dict[str, Any]]]:
+    """The examples of errors in the OpenAPI document, by code, of all routes."""
+    document = json.loads((makers.ROOT / "tests/openapi.json").read_text())
+    answers = [
+        answer["content"]["application/problem+json"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        for status, answer in operation["responses"].items()
+        if not status.startswith("2")
+    ]
+    return [(code, example["value"]) for answer in answers for code, example in answer["examples"].items()]
 
 
 def assert_problem(response: httpx.Response, status: int, code: str, image: str | None = None) -> None:
@@ -176,14 +192,22 @@ async def test_a_full_queue_is_503_with_retry_after(client: httpx.AsyncClient, s
     assert (await client.post("/verify", **files(GOOD))).status_code == 200
 
 
-def test_each_code_has_one_status() -> None:
-    kinds = [*ERRORS.values(), *HTTP_ERRORS.values()]
-    assert len({(kind.code, kind.status) for kind in kinds}) == len({kind.code for kind in kinds})
+def test_every_kind_is_raised_by_something() -> None:
+    raised = {*ERRORS.values(), *HTTP_ERRORS.values(), kind_of(RuntimeError())}
+    assert raised == set(ErrorKind)
 
 
-async def test_what_fastapi_itself_refuses_is_told_in_our_words(service: FastAPI, client: httpx.AsyncClient) -> None:
-    @service.get("/numbers/{number}")
-    async def _(number: int) -> int:
-        return number
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_is_answered_as_every_route_documents_it(error: type[Exception]) -> None:
+    answer = problem_response(error.__new__(error), "0f8e...")
+    sent = json.loads(bytes(answer.body))
+    documented = [example for code, example in documented_problems() if code == sent["code"]]
+    assert documented
+    assert all(example == sent for example in documented)
 
-    assert_problem(await client.get(f"/numbers/{MARK}"), 422, "invalid_parameter")
+
+def test_the_table_has_a_row_for_fastapis_own_refusals_if_a_route_lets_it_validate(service: FastAPI) -> None:
+    routes = [route.dependant for route in service.routes if isinstance(route, APIRoute)]
+    assert routes
+    validated = any(route.path_params or route.query_params or route.body_params for route in routes)
+    assert (RequestValidationError in ERRORS) == validated

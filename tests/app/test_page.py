@@ -1,6 +1,5 @@
 """The page without a browser: its files, their words, their headers. What it does: `test_page_in_browser`."""
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.errors import ERRORS, HTTP_ERRORS
+from app.errors import ErrorKind
 from app.main import create_app
 from app.page import FOLDER, HEADERS
 from app.settings import Settings
-from model.faces import quality
+from model.faces.face import FaceWarning
 
 pytestmark = pytest.mark.anyio
 
@@ -77,10 +76,9 @@ def test_languages_say_the_same_things_with_the_same_figures() -> None:
 
 
 def test_every_error_and_every_warning_has_words() -> None:
-    codes = {kind.code for kind in (*ERRORS.values(), *HTTP_ERRORS.values())}
-    warnings = set(re.findall(r'"(\w+)":', inspect.getsource(quality.warnings))) | {"no_detector", "out_of_domain"}
+    codes = {kind.code for kind in ErrorKind}
     assert LANGUAGES["en"]["errors"].keys() == codes | {"unreachable", "unknown"}
-    assert LANGUAGES["en"]["warnings"].keys() == warnings
+    assert LANGUAGES["en"]["warnings"].keys() == set(FaceWarning)
 
 
 def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
