@@ -10,7 +10,7 @@ RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint co
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY app app
 COPY model model
-RUN pip install --constraint constraints.txt .
+RUN pip install --constraint constraints.txt '.[postgres]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/facepair /opt/facepair

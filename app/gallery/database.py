@@ -1,0 +1,48 @@
+"""The seam between a gallery and what keeps it: two ways to run statements, and the schema's versions."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from app.gallery.records import GalleryError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Connection(Protocol):
+    """Runs one statement inside a transaction; `?` stands for a value."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]: ...
+
+
+class Database(Protocol):
+    """Safe to use from many threads. All of it raises GalleryUnavailable while the database cannot be used."""
+
+    dialect: str
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` on one consistent state, of all that was written before."""
+
+    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        """Runs `work` as one transaction: durable when it returns, or undone when it raises.
+
+        One at a time, among all processes. `erases`: what was deleted leaves no trace, as far as the store can do it.
+        """
+
+    def close(self) -> None: ...
+
+
+def migrate(connection: Connection, dialect: str) -> None:
+    """Brings the schema to the newest version. Raises GalleryError where it is newer than this code."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY)")
+    done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
+    known = {int(path.stem.split("_")[0]): path for path in (_MIGRATIONS / dialect).glob("*.sql")}
+    if done - known.keys():
+        raise GalleryError("the gallery was written by a newer Facepair: use that one, or restore a backup")
+    for number in sorted(known.keys() - done):
+        for statement in known[number].read_text(encoding="utf-8").split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute("INSERT INTO migrations (number) VALUES (?)", (number,))

@@ -1,0 +1,182 @@
+"""A gallery's vectors, decrypted in memory, as new as the last change of the database; decides nothing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.gallery import audit
+from app.gallery.database import Connection, Database, Row
+from app.gallery.keyed_hashes import KeyedHashes
+from app.gallery.matrix import Match, Matrix, Vector
+from app.gallery.records import ContractMismatch, to_time
+from app.gallery.register import vector_context
+from app.gallery.sealing import DamagedError, Sealing
+
+_log = logging.getLogger("facepair")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`photos` can be compared; `stale` ones were enrolled with another bundle only; `damaged` ones do not open."""
+
+    people: int
+    photos: int
+    revision: int
+    stale: int
+    damaged: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The nearest people, the nearest first, and the gallery that was searched."""
+
+    matches: list[Match]
+    counts: Counts
+
+
+class Index:
+    """Safe to use from many threads. Every answer holds what was written before it was asked for, by whomever.
+
+    It raises GalleryUnavailable while the database cannot be used, and ContractMismatch as long as there are photos
+    of another bundle only: a search would not find these people, and would not say so.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        master: Sealing,
+        hashes: KeyedHashes,
+        contract_id: str,
+        dimension: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._master = master
+        self._hashes = hashes
+        self._contract_id = contract_id
+        self._clock = clock
+        self._using = threading.Lock()
+        self._matrix = Matrix(dimension)
+        self._pseudonyms: dict[str, str] = {}
+        self._stale: dict[str, int] = {}
+        self._damaged: dict[str, list[str]] = {}
+        self._revision, self._head = 0, audit.START
+
+    def search(self, query: Vector, limit: int) -> Found:
+        """Compares with everybody."""
+        with self._current() as matrix:
+            if self._stale:
+                raise ContractMismatch
+            return Found(matrix.search(query, limit, self._clock()), self._counts())
+
+    def search_person(self, query: Vector, person_id: str) -> Match | None:
+        """Compares with one person; None where they have no photo."""
+        with self._current() as matrix:
+            if person_id in self._stale:
+                raise ContractMismatch
+            return matrix.search_person(query, person_id)
+
+    def search_each(self, most: int) -> tuple[list[tuple[str, Match]], Counts]:
+        """Each person's nearest other; of more people than `most`, of so many, evenly spread."""
+        with self._current() as matrix:
+            if self._stale:
+                raise ContractMismatch
+            people = sorted(matrix.person_ids())
+            chosen = people[:: -(-len(people) // most)] if people else []
+            return list(matrix.search_each(chosen, self._clock())), self._counts()
+
+    def counts(self) -> Counts:
+        with self._current():
+            return self._counts()
+
+    def _counts(self) -> Counts:
+        damaged = tuple((person_id, photo_id) for person_id, ids in self._damaged.items() for photo_id in ids)
+        stale = sum(self._stale.values())
+        return Counts(self._matrix.people, len(self._matrix), self._revision, stale, damaged)
+
+    @contextmanager
+    def _current(self) -> Iterator[Matrix]:
+        head = self._database.read(_head)  # outside the lock: who waits for the database holds nobody up
+        with self._using:
+            if head != self._head:
+                self._database.read(self._follow)
+            yield self._matrix
+
+    def _follow(self, connection: Connection) -> None:
+        """Takes in what has changed since; everything, where the database is not the one that it was."""
+        [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
+        mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
+        if self._revision and mine != [(self._head,)]:
+            for person_id in self._matrix.person_ids():
+                self._forget(person_id)
+            self._revision = 0
+        self._drop_erased(connection)
+        self._load_changed(connection)
+        self._revision, self._head = revision, head
+
+    def _drop_erased(self, connection: Connection) -> None:
+        erased = connection.execute(
+            "SELECT person FROM audit WHERE number > ? AND action IN (?, ?)", (self._revision, *audit.ERASED)
+        )
+        for (pseudonym,) in erased:
+            if pseudonym in self._pseudonyms:
+                self._forget(self._pseudonyms[pseudonym])
+
+    def _load_changed(self, connection: Connection) -> None:
+        photos: dict[str, list[Row]] = {}
+        for person_id, *photo in connection.execute(
+            "SELECT person_id, photo_id, contract_id, CASE WHEN contract_id = ? THEN vector END FROM photos "
+            "WHERE person_id IN (SELECT person_id FROM people WHERE revision > ?) ORDER BY enrolled_at, photo_id",
+            (self._contract_id, self._revision),
+        ):
+            photos.setdefault(person_id, []).append(tuple(photo))
+        for person_id, key, expires_at in connection.execute(
+            "SELECT person_id, key, expires_at FROM people WHERE revision > ?", (self._revision,)
+        ):
+            self._forget(person_id)
+            self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id
+            self._matrix.add_person(person_id, to_time(expires_at).timestamp() if expires_at else np.inf)
+            self._load_photos(person_id, key, photos.get(person_id, []))
+
+    def _load_photos(self, person_id: str, key: bytes, photos: list[Row]) -> None:
+        mine = [(photo_id, vector) for photo_id, contract_id, vector in photos if contract_id == self._contract_id]
+        stale = {photo_id for photo_id, _, _ in photos} - {photo_id for photo_id, _ in mine}
+        if stale:
+            self._stale[person_id] = len(stale)
+        try:
+            with self._master.opened(key, "key", person_id) as sealing:
+                for photo_id, vector in mine:
+                    self._load_vector(sealing, person_id, photo_id, vector)
+        except DamagedError:
+            for photo_id, _ in mine:
+                self._damage(person_id, photo_id)
+
+    def _load_vector(self, sealing: Sealing, person_id: str, photo_id: str, vector: bytes) -> None:
+        row = self._matrix.new_row(person_id, photo_id)
+        try:
+            sealing.open_into(row, vector, *vector_context(person_id, photo_id, self._contract_id))
+            self._matrix.fill_row()
+        except DamagedError:
+            self._matrix.drop_row()
+            self._damage(person_id, photo_id)
+
+    def _damage(self, person_id: str, photo_id: str) -> None:
+        self._damaged.setdefault(person_id, []).append(photo_id)
+        _log.error("a photo in the gallery is damaged and not compared: %s", photo_id)
+
+    def _forget(self, person_id: str) -> None:
+        self._pseudonyms.pop(self._hashes.pseudonym(person_id), None)
+        self._matrix.remove_person(person_id)
+        self._stale.pop(person_id, None)
+        self._damaged.pop(person_id, None)
+
+
+def _head(connection: Connection) -> bytes:
+    """Of the audit's chain: another one, and something has changed."""
+    [(head,)] = connection.execute("SELECT head FROM gallery")
+    return bytes(head)

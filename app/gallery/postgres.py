@@ -1,0 +1,85 @@
+"""A gallery's database on a PostgreSQL server, which many replicas may share, by psycopg; knows no person."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg_pool import ConnectionPool
+
+from app.gallery.database import Connection, Row, T
+from app.gallery.records import GalleryError, GalleryUnavailable
+
+_Connection = psycopg.Connection[Row]
+_WRITERS = 0xFACE
+"""The advisory lock of whoever writes, in this database."""
+_CONNECTIONS = 4
+_CONNECT_SECONDS = 2
+_START_SECONDS = 10.0
+_STATEMENT_MS = 5000
+
+
+class _Statements:
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        cursor = self._connection.execute(statement.replace("?", "%s"), values)
+        return cursor.fetchall() if cursor.description else []
+
+
+class Postgres:
+    """A pool of connections, each tried before it is used: a server that went away and came back is no fault."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str) -> None:
+        """Raises GalleryError."""
+        self._pool: ConnectionPool[_Connection] = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection,
+            kwargs={"connect_timeout": _CONNECT_SECONDS},
+            min_size=1,
+            max_size=_CONNECTIONS,
+            timeout=_CONNECT_SECONDS,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            open=False,
+        )
+        try:
+            self._pool.open(wait=True, timeout=_START_SECONDS)
+        except psycopg.Error as error:
+            self._pool.close()
+            raise GalleryError("the gallery's PostgreSQL server cannot be reached") from error
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        with _faults(), self._pool.connection() as connection:
+            connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+            return work(_Statements(connection))
+
+    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:  # noqa: ARG002 - see the README
+        with _faults(), self._pool.connection() as connection:
+            # Each statement after the lock sees what the writer before has committed.
+            connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
+            return work(_Statements(connection))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _configure(connection: _Connection) -> None:
+    connection.execute(f"SET statement_timeout = {_STATEMENT_MS}")
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise GalleryUnavailable from error

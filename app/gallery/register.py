@@ -1,0 +1,285 @@
+"""People and their photos in a database, encrypted: written, read, erased, each change audited; compares no vector."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from app.gallery import audit
+from app.gallery.database import Connection, Database, Row
+from app.gallery.keyed_hashes import KeyedHashes
+from app.gallery.records import (
+    GalleryFull,
+    Limits,
+    NewPhoto,
+    Person,
+    PersonNotFound,
+    Photo,
+    PhotoNotFound,
+    PreconditionFailed,
+    Profile,
+    Receipt,
+    to_text,
+    to_time,
+)
+from app.gallery.sealing import DamagedError, Sealing, new_key, wipe
+
+_PERSON = "person_id, key, profile, created_at, updated_at, expires_at, revision"
+_HERE = "(expires_at IS NULL OR expires_at > ?)"
+"""Whoever's time is over is not found any more, and erased soon."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next_after`: the id to go on after; None where nobody follows."""
+
+    people: tuple[Person, ...]
+    next_after: str | None
+
+
+@dataclass(frozen=True)
+class Register:
+    """Every change is one transaction with one entry of the audit, whose number is the gallery's revision.
+
+    All of it raises GalleryUnavailable while the database cannot be used; changes of a person raise DamagedError where
+    the person's key was damaged, erasing does not. `clock` gives the time in UTC.
+    """
+
+    database: Database
+    master: Sealing
+    hashes: KeyedHashes
+    limits: Limits
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def put(
+        self, person_id: str, profile: Profile, expires_at: datetime | None, caller: str, if_match: str | None = None
+    ) -> tuple[Person, bool]:
+        """Makes or changes a person; True where made. The same again changes nothing.
+
+        `if_match`: the revision that the person must have, or `*` for any. Raises PreconditionFailed, GalleryFull.
+        """
+
+        def work(connection: Connection) -> tuple[Person, bool]:
+            before = self._find(connection, person_id)
+            _require_match(before, if_match)
+            until = to_text(expires_at) if expires_at else None
+            if before is None:
+                self._add_person(connection, person_id, profile, until, caller, "put")
+            elif (self._person(before).profile, before[5]) != (profile, until):
+                self._change_person(connection, before, profile, until, caller)
+            return self._person_with_photos(connection, person_id), before is None
+
+        return self.database.write(work, erases=True)
+
+    def person(self, person_id: str) -> Person:
+        """Raises PersonNotFound."""
+        return self.database.read(lambda connection: self._person_with_photos(connection, person_id))
+
+    def people(self, limit: int, after: str = "", prefix: str = "") -> Page:
+        """At most so many, by id, whose id follows `after` and begins with `prefix`; without their photos."""
+
+        def work(connection: Connection) -> list[Row]:
+            return connection.execute(
+                f"SELECT {_PERSON} FROM people WHERE person_id > ? AND person_id >= ? AND person_id < ? "  # noqa: S608
+                f"AND {_HERE} ORDER BY person_id LIMIT ?",
+                (after, prefix, prefix + "\x7f", self._now(), limit + 1),
+            )
+
+        people = [self._person(row) for row in self.database.read(work)]
+        return Page(tuple(people[:limit]), people[limit - 1].person_id if len(people) > limit else None)
+
+    def enrol(self, person_id: str, photos: Sequence[NewPhoto], contract_id: str, caller: str, outcome: str) -> None:
+        """Adds photos, all or none; makes the person if need be. A photo that is there already changes nothing.
+
+        Raises GalleryFull.
+        """
+
+        def work(connection: Connection) -> None:
+            person = self._find(connection, person_id)
+            known = {photo[0] for photo in self._photo_rows(connection, person_id) if photo[1] == contract_id}
+            new = [photo for photo in photos if photo.photo_id not in known]
+            if len(known) + len(new) > self.limits.photos:
+                raise GalleryFull
+            if not new:
+                return
+            if person is None:
+                self._add_person(connection, person_id, Profile(), None, caller, "enrol", outcome)
+            else:
+                self._touch(connection, person_id, caller, "enrol", outcome)
+            self._add_photos(connection, person_id, new, contract_id)
+
+        self.database.write(work)
+
+    def erase(self, person_id: str, caller: str, if_match: str | None = None) -> Receipt:
+        """Erases a person with all photos. Raises PersonNotFound, PreconditionFailed."""
+
+        def work(connection: Connection) -> Receipt:
+            person = self._find(connection, person_id)
+            _require_match(person, if_match)
+            if person is None:
+                raise PersonNotFound
+            return self._erase(connection, person_id, caller, "erase")
+
+        return self.database.write(work, erases=True)
+
+    def erase_photo(self, person_id: str, photo_id: str, caller: str) -> Receipt:
+        """Erases a photo of a person, with any bundle. Raises PersonNotFound, PhotoNotFound."""
+
+        def work(connection: Connection) -> Receipt:
+            if self._find(connection, person_id) is None:
+                raise PersonNotFound
+            erased = connection.execute(
+                "DELETE FROM photos WHERE person_id = ? AND photo_id = ? RETURNING photo_id", (person_id, photo_id)
+            )
+            if not erased:
+                raise PhotoNotFound
+            number = self._touch(connection, person_id, caller, "erase_photo", "erased")
+            return Receipt(person_id, 1, self.clock(), number)
+
+        return self.database.write(work, erases=True)
+
+    def erase_expired(self) -> list[Receipt]:
+        """Erases everybody whose time is over."""
+
+        def work(connection: Connection) -> list[Receipt]:
+            over = connection.execute("SELECT person_id FROM people WHERE expires_at <= ?", (self._now(),))
+            return [self._erase(connection, person_id, "facepair", "expire") for (person_id,) in over]
+
+        if not self.database.read(self._any_expired):
+            return []
+        return self.database.write(work, erases=True)
+
+    def enrolled(self, person_id: str, contract_id: str) -> Mapping[str, Photo]:
+        """The person's photos with this bundle, by their ids; none where the person is not there."""
+        rows = self.database.read(lambda connection: self._photo_rows(connection, person_id))
+        return {photo.photo_id: photo for photo in map(_photo, rows) if photo.contract_id == contract_id}
+
+    def record(self, caller: str, action: str, outcome: str) -> int:
+        """An entry of the audit that is about nobody in particular."""
+        return self.database.write(
+            lambda connection: audit.append(connection, self.hashes, self.clock(), caller, action, "", outcome)
+        )
+
+    def _any_expired(self, connection: Connection) -> bool:
+        return bool(connection.execute("SELECT 1 FROM people WHERE expires_at <= ? LIMIT 1", (self._now(),)))
+
+    def _now(self) -> str:
+        return to_text(self.clock())
+
+    def _find(self, connection: Connection, person_id: str) -> Row | None:
+        rows = connection.execute(
+            f"SELECT {_PERSON} FROM people WHERE person_id = ? AND {_HERE}",  # noqa: S608
+            (person_id, self._now()),
+        )
+        return rows[0] if rows else None
+
+    def _person_with_photos(self, connection: Connection, person_id: str) -> Person:
+        row = self._find(connection, person_id)
+        if row is None:
+            raise PersonNotFound
+        return self._person(row, tuple(map(_photo, self._photo_rows(connection, person_id))))
+
+    def _person(self, row: Row, photos: tuple[Photo, ...] = ()) -> Person:
+        person_id, key, sealed, created_at, updated_at, expires_at, revision = row
+        profile: Profile | None = None
+        with suppress(DamagedError), self.master.opened(key, "key", person_id) as sealing:
+            profile = Profile(**json.loads(sealing.open(sealed, "profile", person_id)))
+        until = to_time(expires_at) if expires_at else None
+        return Person(person_id, profile, to_time(created_at), to_time(updated_at), until, revision, photos)
+
+    def _photo_rows(self, connection: Connection, person_id: str) -> list[Row]:
+        return connection.execute(
+            "SELECT photo_id, contract_id, enrolled_at, quality, warnings FROM photos WHERE person_id = ? "
+            "ORDER BY enrolled_at, photo_id",
+            (person_id,),
+        )
+
+    def _add_person(
+        self,
+        connection: Connection,
+        person_id: str,
+        profile: Profile,
+        until: str | None,
+        caller: str,
+        action: str,
+        outcome: str = "created",
+    ) -> None:
+        if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
+            self._erase(connection, person_id, "facepair", "expire")  # over, and not yet erased
+        [(people,)] = connection.execute("SELECT COUNT(*) FROM people")
+        if people >= self.limits.people:
+            raise GalleryFull
+        number = self._audit(connection, caller, action, person_id, outcome)
+        key, now = new_key(), self._now()
+        sealed = self.master.seal(key, "key", person_id), _sealed_profile(Sealing(key), person_id, profile)
+        wipe(key)
+        connection.execute(
+            f"INSERT INTO people ({_PERSON}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (person_id, *sealed, now, now, until, number),
+        )
+
+    def _change_person(
+        self, connection: Connection, before: Row, profile: Profile, until: str | None, caller: str
+    ) -> None:
+        person_id, key = before[:2]
+        with self.master.opened(key, "key", person_id) as sealing:
+            sealed = _sealed_profile(sealing, person_id, profile)
+        connection.execute(
+            "UPDATE people SET profile = ?, expires_at = ? WHERE person_id = ?", (sealed, until, person_id)
+        )
+        self._touch(connection, person_id, caller, "put", "changed")
+
+    def _touch(self, connection: Connection, person_id: str, caller: str, action: str, outcome: str) -> int:
+        number = self._audit(connection, caller, action, person_id, outcome)
+        connection.execute(
+            "UPDATE people SET updated_at = ?, revision = ? WHERE person_id = ?", (self._now(), number, person_id)
+        )
+        return number
+
+    def _add_photos(self, connection: Connection, person_id: str, photos: Sequence[NewPhoto], contract_id: str) -> None:
+        [(key,)] = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
+        with self.master.opened(key, "key", person_id) as sealing:
+            for photo in photos:
+                connection.execute(
+                    "INSERT INTO photos (person_id, photo_id, contract_id, vector, enrolled_at, quality, warnings) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        person_id,
+                        photo.photo_id,
+                        contract_id,
+                        sealing.seal(photo.vector, *vector_context(person_id, photo.photo_id, contract_id)),
+                        self._now(),
+                        json.dumps(dict(photo.quality)),
+                        json.dumps(photo.warnings),
+                    ),
+                )
+
+    def _erase(self, connection: Connection, person_id: str, caller: str, action: str) -> Receipt:
+        photos = connection.execute("DELETE FROM photos WHERE person_id = ? RETURNING photo_id", (person_id,))
+        connection.execute("DELETE FROM people WHERE person_id = ?", (person_id,))
+        erased = len({photo_id for (photo_id,) in photos})
+        number = self._audit(connection, caller, action, person_id, f"erased {erased} photos")
+        return Receipt(person_id, erased, self.clock(), number)
+
+    def _audit(self, connection: Connection, caller: str, action: str, person_id: str, outcome: str) -> int:
+        return audit.append(connection, self.hashes, self.clock(), caller, action, person_id, outcome)
+
+
+def vector_context(person_id: str, photo_id: str, contract_id: str) -> tuple[str, ...]:
+    """What a vector is sealed for: nowhere else does it open."""
+    return "vector", person_id, photo_id, contract_id
+
+
+def _sealed_profile(sealing: Sealing, person_id: str, profile: Profile) -> bytes:
+    return sealing.seal(json.dumps(asdict(profile)).encode(), "profile", person_id)
+
+
+def _photo(row: Row) -> Photo:
+    photo_id, contract_id, enrolled_at, quality, warnings = row
+    return Photo(photo_id, contract_id, to_time(enrolled_at), json.loads(quality), tuple(json.loads(warnings)))
+
+
+def _require_match(person: Row | None, if_match: str | None) -> None:
+    if if_match is not None and (person is None or if_match not in ("*", str(person[6]))):
+        raise PreconditionFailed
