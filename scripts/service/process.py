@@ -49,7 +49,7 @@ class Running:
 @contextmanager
 def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Ready when the block begins, and killed when it ends."""
-    port = _free_port()
+    port = free_port()
     here = Path(__file__).parents[1]
     environment = (
         os.environ | {"FACEPAIR_PORT": str(port), "PYTHONPATH": f"{here}:{here.parent}"} | dict(settings or {})
@@ -80,7 +80,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise ValueError("the service did not start")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

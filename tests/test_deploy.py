@@ -1,0 +1,70 @@
+"""What deploys the service asks for what there is: settings, routes, ports, metrics."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+import yaml
+from containers import proxy
+
+from app.settings import PREFIX, Settings
+
+COMPOSE = yaml.safe_load((makers.ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+MANIFESTS = sorted((makers.ROOT / "deploy/kubernetes/base").glob("*.yaml"))
+SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
+PROBED = {"/livez", "/readyz"}
+
+
+def deployment() -> dict[str, Any]:
+    path = makers.ROOT / "deploy/kubernetes/base/deployment.yaml"
+    spec: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name.startswith("facepair")])
+def test_compose_sets_only_what_the_service_reads(name: str) -> None:
+    assert COMPOSE["services"][name]["environment"].keys() <= SETTINGS
+    assert COMPOSE["services"][name]["read_only"]
+
+
+def test_the_proxy_asks_the_replicas_that_compose_starts() -> None:
+    replicas = re.findall(r"server (\S+):8000", proxy.CONFIGURATION.read_text(encoding="utf-8"))
+    assert set(replicas) == {name for name in COMPOSE["services"] if name.startswith("facepair")}
+
+
+def test_the_proxy_takes_bodies_as_large_as_the_service() -> None:
+    text = proxy.CONFIGURATION.read_text(encoding="utf-8")
+    assert f"client_max_body_size {Settings().max_body_bytes // 2**20}m;" in text
+    assert f"client_body_buffer_size {Settings().max_body_bytes // 2**20}m;" in text
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+    with proxy.nginx(tmp_path, ["http://127.0.0.1:9", "http://127.0.0.1:9"]):
+        pass
+
+
+def test_every_manifest_of_kubernetes_is_one_that_kustomize_names() -> None:
+    named = yaml.safe_load((MANIFESTS[0].parent / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert set(named) == {path.name for path in MANIFESTS} - {"kustomization.yaml"}
+
+
+def test_kubernetes_sets_and_probes_what_there_is() -> None:
+    spec = deployment()
+    (container,) = spec["containers"]
+    assert {variable["name"] for variable in container["env"]} <= SETTINGS
+    probes = [container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")]
+    assert set(probes) == PROBED
+    assert spec["enableServiceLinks"] is False
+    assert spec["terminationGracePeriodSeconds"] > Settings().drain_timeout + 5
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_autoscaler_follows_a_metric_that_there_is() -> None:
+    text = (makers.ROOT / "deploy/kubernetes/base/availability.yaml").read_text(encoding="utf-8")
+    scaler = next(document for document in yaml.safe_load_all(text) if document["kind"] == "HorizontalPodAutoscaler")
+    (metric,) = (entry["pods"]["metric"]["name"] for entry in scaler["spec"]["metrics"])
+    assert f'"{metric}"' in (makers.ROOT / "app/metrics.py").read_text(encoding="utf-8")
