@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import admission, exchange, keys, uploads
-from app.inference import batching, decoder_pool
+from app import admission, exchange, json_bodies, keys, uploads
+from app.inference import batching, comparison, decoder_pool
 from app.inference.verifier import RefusedImageError
 from app.schemas import Problem
 from model import decision, images
@@ -27,6 +27,7 @@ class ErrorKind(Enum):
 
     HEAD_INVALID = 400, "The request's head is not valid HTTP/1.1, or it is larger than this service takes."
     MULTIPART_INVALID = 400, "The body is not valid multipart/form-data, or it broke off."
+    JSON_INVALID = 400, "The body is not a JSON object."
     UNAUTHORIZED = (
         401,
         "The request needs exactly one known API key; a service without keys serves only its own machine.",
@@ -34,9 +35,10 @@ class ErrorKind(Enum):
     NOT_FOUND = 404, "There is nothing at this path."
     METHOD_NOT_ALLOWED = 405, "The path does not take this method; Allow lists those it takes."
     REQUEST_TIMEOUT = 408, "The request did not come in time."
+    CONTRACT_MISMATCH = 409, "The embeddings belong to another bundle; GET /model gives the contract_id of this one."
     BODY_TOO_LARGE = 413, "The request body is larger than this service takes."
     FILE_TOO_LARGE = 413, "The file is larger than this service takes."
-    UNSUPPORTED_MEDIA_TYPE = 415, "This route does not take this content type; send multipart/form-data."
+    UNSUPPORTED_MEDIA_TYPE = 415, "The route does not take bodies of this content type."
     UNSUPPORTED_IMAGE_FORMAT = 415, "The content is not a JPEG, PNG, WebP or binary PGM/PPM picture."
     MISSING_PART = 422, "The file is missing or empty."
     INVALID_PARAMETER = 422, "A part or parameter is unknown, doubled, of the wrong kind or out of range."
@@ -67,15 +69,20 @@ class ErrorKind(Enum):
 ERRORS: Mapping[type[Exception], ErrorKind] = {
     ClientDisconnect: ErrorKind.MULTIPART_INVALID,
     uploads.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
+    json_bodies.JsonInvalidError: ErrorKind.JSON_INVALID,
     exchange.HeadError: ErrorKind.HEAD_INVALID,
     keys.UnauthorizedError: ErrorKind.UNAUTHORIZED,
     exchange.RequestTimeoutError: ErrorKind.REQUEST_TIMEOUT,
+    comparison.ContractMismatchError: ErrorKind.CONTRACT_MISMATCH,
     exchange.BodyTooLargeError: ErrorKind.BODY_TOO_LARGE,
     uploads.FileTooLargeError: ErrorKind.FILE_TOO_LARGE,
     uploads.NotMultipartError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+    json_bodies.NotJsonError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
     images.UnsupportedFormat: ErrorKind.UNSUPPORTED_IMAGE_FORMAT,
     uploads.MissingPartError: ErrorKind.MISSING_PART,
     uploads.InvalidParameterError: ErrorKind.INVALID_PARAMETER,
+    json_bodies.InvalidPictureFieldError: ErrorKind.INVALID_PARAMETER,
+    comparison.InvalidEmbeddingError: ErrorKind.INVALID_PARAMETER,
     images.CorruptImage: ErrorKind.IMAGE_CORRUPT,
     images.ImageTooSmall: ErrorKind.IMAGE_TOO_SMALL,
     images.TooManyPixels: ErrorKind.IMAGE_TOO_MANY_PIXELS,

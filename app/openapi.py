@@ -1,16 +1,24 @@
 """Adds to the OpenAPI document what FastAPI cannot see: bodies that routes read by hand, and error answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from app.errors import ErrorKind, problem_of
 from app.schemas import Problem
 from model.decision import Policy
 
 _FILE = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP or binary PGM/PPM picture"}
-_FMR = {"type": "number", "description": "The false match rate to decide at, one of the bundle's levels"}
+_BASE64 = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "A JPEG, PNG, WebP or binary PGM/PPM picture in base64",
+    "examples": ["iVBORw0KGgo="],
+}
+FMR = {"type": "number", "description": "The false match rate to decide at, one of the bundle's levels"}
 
 TAGS = [
     {"name": "verification", "description": "Compare faces: decisions, embeddings and the bundle behind them."},
@@ -25,11 +33,20 @@ _KEYS = {
 }
 
 
-def multipart(images: list[str], fmr: bool = False) -> dict[str, Any]:
-    """The OpenAPI request body of a route that takes these files."""
-    properties: dict[str, Any] = dict.fromkeys(images, _FILE) | ({"fmr": _FMR} if fmr else {})
-    schema = {"type": "object", "required": images, "properties": properties}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+def picture_body(name: str, images: Sequence[str], fields: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The request body of a route that takes these pictures, as an upload or in JSON; `name` begins its schemas' names.
+
+    `fields`: the schemas of what else it takes, by name.
+    """
+    form = _object(f"{name}Form", dict.fromkeys(images, _FILE), fields)
+    nullable = {field: {"anyOf": [schema, {"type": "null"}]} for field, schema in fields.items()}
+    json = _object(f"{name}Request", dict.fromkeys(images, _BASE64), nullable)
+    return _body({"multipart/form-data": form, "application/json": json})
+
+
+def json_body(shape: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a route that reads this shape by itself."""
+    return _body({"application/json": shape.model_json_schema()})
 
 
 def problems(*kinds: ErrorKind) -> dict[int | str, dict[str, Any]]:
@@ -46,15 +63,47 @@ def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy) -> 
     Adds the shape of errors, the paths that need a key and the levels of the bundle.
     """
     document = service.openapi()
-    used = {tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    used = {tag for operation in operations for tag in operation["tags"]}
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
-    form = document["paths"]["/verify"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    form["schema"]["properties"]["fmr"] |= {"enum": list(policy.operating_points), "default": policy.default_fmr}
-    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    schemas = document["components"]["schemas"]
+    for operation in operations:
+        _name_bodies(operation, schemas)
+    for name in ("VerifyForm", "VerifyRequest", "ComparisonRequest"):
+        _add_levels(schemas[name]["properties"]["fmr"], policy)
+    schemas["Problem"] = Problem.model_json_schema()
     document["components"]["securitySchemes"] = _KEYS
-    for path, operations in document["paths"].items():
-        for operation in operations.values() if keyed(path) else ():
+    for path, methods in document["paths"].items():
+        for operation in methods.values() if keyed(path) else ():
             operation["security"] = [{name: []} for name in _KEYS]
+
+
+def _object(title: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **optional},
+        "additionalProperties": False,
+    }
+
+
+def _body(by_media_type: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    content = {media_type: {"schema": schema} for media_type, schema in by_media_type.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Moves the schemas of a request's bodies to where generated clients take the names of their types from."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schema = content["schema"]
+        if "title" in schema:
+            schemas[schema["title"]] = schema
+            content["schema"] = {"$ref": f"#/components/schemas/{schema['title']}"}
+
+
+def _add_levels(fmr: dict[str, Any], policy: Policy) -> None:
+    fmr |= {"examples": list(policy.operating_points), "default": policy.default_fmr}
 
 
 def _answer(kinds: list[ErrorKind]) -> dict[str, Any]:

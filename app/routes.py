@@ -1,16 +1,17 @@
 """HTTP only: reads the uploads, calls the verifier, shapes the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app import schemas, uploads
+from app import json_bodies, schemas, uploads
 from app.description import description, identity
 from app.errors import ErrorKind
+from app.inference.comparison import compare
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
-from app.openapi import multipart, problems
+from app.openapi import FMR, json_body, picture_body, problems
 from app.settings import Settings
 from model.faces.face import Face
 
@@ -42,6 +43,7 @@ TheSettings = Annotated[Settings, Depends(settings_of)]
 CALLER = (ErrorKind.HEAD_INVALID, ErrorKind.UNAUTHORIZED)
 UPLOAD = (
     ErrorKind.MULTIPART_INVALID,
+    ErrorKind.JSON_INVALID,
     ErrorKind.REQUEST_TIMEOUT,
     ErrorKind.BODY_TOO_LARGE,
     ErrorKind.FILE_TOO_LARGE,
@@ -58,6 +60,15 @@ PICTURE = (
     ErrorKind.IMAGE_ANIMATED,
     ErrorKind.NO_FACE,
 )
+COMPARISON = (
+    ErrorKind.JSON_INVALID,
+    ErrorKind.REQUEST_TIMEOUT,
+    ErrorKind.CONTRACT_MISMATCH,
+    ErrorKind.BODY_TOO_LARGE,
+    ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+    ErrorKind.INVALID_PARAMETER,
+    ErrorKind.LEVEL_NOT_SUPPORTED,
+)
 BUSY = (
     ErrorKind.RATE_LIMITED,
     ErrorKind.OVERLOADED,
@@ -72,7 +83,7 @@ BUSY = (
     operation_id="verify",
     summary="Do two photos show the same person?",
     responses=problems(*CALLER, *UPLOAD, *PICTURE, ErrorKind.LEVEL_NOT_SUPPORTED, *BUSY),
-    openapi_extra=multipart(["image1", "image2"], fmr=True),
+    openapi_extra=picture_body("Verify", ["image1", "image2"], {"fmr": FMR}),
 )
 async def verify(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
@@ -82,7 +93,7 @@ async def verify(
     The distance is Euclidean: 0 for a picture against itself, lower is more alike, symmetric; for embeddings of unit
     length it ends at 2. There is no liveness detection: a photo of a photo matches.
     """
-    form = await uploads.read_form(request, ["image1", "image2"], ["fmr"], settings.max_file_bytes)
+    form = await _read(request, ["image1", "image2"], {"fmr": float}, settings)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
     verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
     _record(request, response, verified.timings, list(verified.faces.values()))
@@ -106,13 +117,13 @@ async def verify(
     operation_id="embed",
     summary="The embedding of the face in a photo",
     responses=problems(*CALLER, *UPLOAD, *PICTURE, *BUSY),
-    openapi_extra=multipart(["image"]),
+    openapi_extra=picture_body("Embed", ["image"]),
 )
 async def embed(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
 ) -> schemas.Embedding:
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
-    form = await uploads.read_form(request, ["image"], [], settings.max_file_bytes)
+    form = await _read(request, ["image"], {}, settings)
     embedded = await verifier.embed(form.files["image"], deadline_of(request))
     _record(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
@@ -126,10 +137,47 @@ async def embed(
     )
 
 
+@router.post(
+    "/compare",
+    operation_id="compare",
+    summary="Compare stored embeddings",
+    responses=problems(*CALLER, *COMPARISON, *BUSY),
+    openapi_extra=json_body(schemas.ComparisonRequest),
+)
+async def compare_embeddings(request: Request, response: Response, verifier: TheVerifier) -> schemas.Comparison:
+    """Compares one embedding with up to 1,000 others, each at the same false match rate.
+
+    The rate holds for each comparison by itself: among 1,000 strangers at FMR 0.001, expect one false match.
+    """
+    asked = await json_bodies.read_shape(
+        request, schemas.ComparisonRequest, max_commas=(schemas.MAX_OTHERS + 1) * (verifier.manifest.embedding_size + 1)
+    )
+    policy = verifier.policy
+    decisions = compare(verifier.manifest, policy, asked.embedding, asked.others, asked.contract_id, asked.fmr)
+    point = policy.operating_point(asked.fmr)
+    response.headers["Cache-Control"] = "no-store"
+    return schemas.Comparison(
+        results=[schemas.EmbeddingComparison.model_validate(decision) for decision in decisions],
+        threshold=point.threshold,
+        metric=verifier.manifest.metric,
+        operating_point=schemas.OperatingPoint.model_validate(point),
+        model=identity(verifier.manifest),
+        request_id=request.state.request_id,
+    )
+
+
 @router.get("/model", operation_id="get_model", summary="Describe the loaded bundle", responses=problems(*CALLER))
 async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Model:
     """Gives the bundle's contract id, its operating points with their evidence, the limits on pictures and licences."""
     return description(verifier.manifest, verifier.policy, settings)
+
+
+async def _read(
+    request: Request, images: Sequence[str], fields: Mapping[str, type[str] | type[float]], settings: Settings
+) -> uploads.Form:
+    if json_bodies.is_json(request):
+        return await json_bodies.read_form(request, images, fields, settings.max_file_bytes)
+    return await uploads.read_form(request, images, list(fields), settings.max_file_bytes)
 
 
 def _record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:

@@ -11,6 +11,10 @@ RequestId = Annotated[str, Field(description="Finds the request in the log", exa
 Interval = Annotated[tuple[Rate, Rate], Field(description="95 % confidence interval")]
 
 
+MAX_OTHERS = 1000
+"""The most embeddings that one request compares."""
+
+
 class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -113,6 +117,43 @@ class Embedding(Shape):
     metric: str = Field(examples=["euclidean"])
     normalized: bool = Field(description="Whether embeddings have unit length (distances then end at 2)")
     face: Face
+    model: ModelIdentity
+    request_id: RequestId
+
+
+class ComparisonRequest(BaseModel):
+    """Embeddings that `/embed` gave; all of one bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    embedding: list[float] = Field(description="The embedding to compare", examples=[[0.6, 0.0, -0.8]])
+    others: list[list[float]] = Field(
+        description="The embeddings to compare it with",
+        min_length=1,
+        max_length=MAX_OTHERS,
+        examples=[[[0.6, 0.0, -0.8], [0.0, 1.0, 0.0]]],
+    )
+    contract_id: str = Field(
+        description="The `model.contract_id` that came with the embeddings", examples=["sha256:1f2e..."]
+    )
+    fmr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="The false match rate to decide each comparison at, one of the bundle's levels",
+        examples=[0.001],
+    )
+
+
+class EmbeddingComparison(Shape):
+    same: bool = Field(description="Exactly `distance <= threshold`")
+    distance: float = Field(ge=0, description="Lower is more alike", examples=[0.324888])
+    fmr_estimate: FmrEstimate
+
+
+class Comparison(Shape):
+    results: list[EmbeddingComparison] = Field(description="One for each of `others`, in the same order")
+    threshold: float = Field(ge=0, examples=[0.340853])
+    metric: str = Field(examples=["euclidean"])
+    operating_point: OperatingPoint = Field(description="Its rates hold for each comparison by itself")
     model: ModelIdentity
     request_id: RequestId
 

@@ -48,7 +48,6 @@ SCANS = (
 )
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "no body": ({}, 415, "unsupported_media_type", None),
-    "JSON": ({"json": {"image1": MARK}}, 415, "unsupported_media_type", None),
     "a form of text": ({"data": {"image1": MARK}}, 415, "unsupported_media_type", None),
     "no boundary": (
         {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "multipart_invalid", None,

@@ -121,7 +121,7 @@ async def test_every_route_documents_its_errors(client: httpx.AsyncClient) -> No
     document = (await client.get("/openapi.json")).json()
     operations = {path: operation for path, item in document["paths"].items() for operation in item.values()}
     assert {operation["operationId"] for operation in operations.values()} == {
-        "verify", "embed", "get_model", "get_liveness", "get_readiness", "get_metrics",
+        "verify", "embed", "compare", "get_model", "get_liveness", "get_readiness", "get_metrics",
     }  # fmt: skip
     for operation in operations.values():
         assert "500" in operation["responses"]
