@@ -22,8 +22,8 @@ $(VENV)/developed: $(VENV)/served
 serve: $(VENV)/served            ## the service on http://127.0.0.1:8000
 	$(BIN)/facepair
 
-test: $(VENV)/developed          ## every test
-	$(BIN)/pytest
+test: $(VENV)/developed          ## every test, in any order, on all cores; what is skipped is listed with the reason
+	$(BIN)/pytest -n auto
 
 check: $(VENV)/developed         ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -1,17 +1,37 @@
 """Fixtures that more than one file uses; each is a real thing, made small."""
 
+import random
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import makers
+import numpy as np
 import pytest
+import torch
 from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
 from model import bundle
 from model.embedding.embedder import Embedder
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> int:
+    """The test's own number, from its name and the run's `--randomly-seed`; every generator starts from it."""
+    of_run: int = request.config.getoption("randomly_seed", 0)
+    number = (of_run + zlib.crc32(request.node.nodeid.encode())) % 2**32
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 (libraries still draw from it)
+    torch.manual_seed(number)
+    return number
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from model.faces.face import CropGeometry
 PLACES = ((46.65, 44.84), (101.37, 45.16), (74.0, 77.56), (50.84, 104.79), (97.06, 105.42))
 TEMPLATE = np.array(PLACES)
 CROP = CropGeometry(150, 150, 3, landmarks=PLACES)
-RNG = np.random.default_rng(0)
 
 
 def umeyama(
@@ -22,8 +21,8 @@ def umeyama(
     return matrix, target.mean(axis=0) - matrix @ source.mean(axis=0)
 
 
-def test_the_similarity_is_umeyamas_for_many_faces_at_once() -> None:
-    faces = TEMPLATE * RNG.uniform(0.2, 5, (50, 1, 1)) + RNG.normal(0, 4, (50, 5, 2))
+def test_the_similarity_is_umeyamas_for_many_faces_at_once(rng: np.random.Generator) -> None:
+    faces = TEMPLATE * rng.uniform(0.2, 5, (50, 1, 1)) + rng.normal(0, 4, (50, 5, 2))
     for face, (a, b) in zip(faces, similarity(faces, TEMPLATE), strict=True):
         matrix, shift = umeyama(face, TEMPLATE)
         np.testing.assert_allclose(matrix, [[a.real, -a.imag], [a.imag, a.real]], atol=1e-9)
@@ -57,8 +56,8 @@ def test_a_face_of_any_size_and_angle_comes_out_the_same(scale: float, angle: fl
     assert np.abs(found[..., 0] - expected).mean() < (4 if scale < 0.5 else 1.5)
 
 
-def test_a_large_face_is_averaged_not_picked() -> None:
-    noise = RNG.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+def test_a_large_face_is_averaged_not_picked(rng: np.random.Generator) -> None:
+    noise = rng.integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
     assert aligned(noise, (TEMPLATE * 10).astype(np.float32), CROP).std() < 74 / 10 * 1.6
 
 
