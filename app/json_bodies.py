@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from app.uploads import FileError, FileTooLargeError, Form, InvalidParameterError, MissingPartError
 
-_MALFORMED = (msgspec.DecodeError, RecursionError)
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
