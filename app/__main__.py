@@ -1,10 +1,12 @@
-"""The command `facepair`; loads the service only when called, so that child processes can load this file cheaply."""
+"""The command `facepair`; loads the rest only when called, so that child processes can load this file cheaply."""
+
+import sys
 
 
 def main() -> None:
-    from app.main import serve
+    from app import cli
 
-    serve()
+    sys.exit(cli.main())
 
 
 if __name__ == "__main__":

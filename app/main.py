@@ -30,6 +30,9 @@ DESCRIPTION = """Do two photos show the same person? Every answer states the mea
 The service has **no liveness detection**: a photo of a photo matches. It stores nothing. Embeddings are biometric data.
 """
 
+START_ERRORS = (SettingsError, KeysError, BundleError, SelfTestError)
+"""What is wrong with a setting or a file that the service starts with; each message is one line."""
+
 
 def open_engine(settings: Settings) -> Embedder:
     """The bundle that the settings name, loaded and tested. Raises BundleError or SelfTestError."""
@@ -111,6 +114,11 @@ def serve() -> None:
         server.run(service, settings, service.state.admission)
 
 
+def start_inside() -> FastAPI:
+    """For a caller in this process, who needs no key. Raises one of START_ERRORS."""
+    return create_app(read_settings().model_copy(update={"api_keys_file": None}))
+
+
 def _start() -> tuple[Settings, FastAPI]:
     with _one_line_errors():
         settings = read_settings()
@@ -123,5 +131,5 @@ def _start() -> tuple[Settings, FastAPI]:
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (SettingsError, KeysError, BundleError, SelfTestError) as error:
+    except START_ERRORS as error:
         sys.exit(f"facepair: {error}")
