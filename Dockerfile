@@ -16,7 +16,7 @@ FROM build AS build-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint constraints.txt torch
 COPY --from=source / ./
-RUN pip install --constraint constraints.txt '.[postgres]'
+RUN pip install --constraint constraints.txt '.[openvino,postgres]'
 
 FROM build AS build-cuda
 RUN pip install --constraint constraints.txt torch

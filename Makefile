@@ -12,7 +12,7 @@ DEFAULT  := model/bundles/default
 
 $(VENV)/served: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[openvino]'
 	touch $@
 
 $(VENV)/developed: $(VENV)/served

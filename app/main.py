@@ -37,13 +37,13 @@ START_ERRORS = (SettingsError, KeysError, BundleError, SelfTestError)
 def open_engine(settings: Settings) -> Embedder:
     """The bundle that the settings name, loaded and tested. Raises BundleError or SelfTestError."""
     threads = max(1, settings.cores // 2)  # the other half finds the faces of the next batch
-    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, threads)
+    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, threads, settings.engine)
     embedder.self_test()
     return embedder
 
 
 def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] = open_engine) -> FastAPI:
-    """The service, ready to run. Raises KeysError; BundleError or SelfTestError where the bundle cannot be served."""
+    """The service, ready to run. Raises KeysError; BundleError or SelfTestError if it cannot be served."""
     keys = Keys(read_keys(settings.api_keys_file) if settings.api_keys_file else {}, settings.allow_keyless)
     engine = open_engine(settings)
 

@@ -1,16 +1,15 @@
-"""A bundle on a device: crops in, embeddings out as numpy, and a self-test that proves it; knows no threshold."""
+"""A bundle on an engine: crops in, embeddings out as numpy, and a self-test that proves it; knows no threshold."""
 
 from collections.abc import Sequence
 from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from model.bundle import Bundle, finder_of
 from model.embedding import backbones
+from model.embedding.engines import EngineName, engine
 from model.faces.face import Crop, CropGeometry
 from model.manifest import BundleError
 
@@ -28,25 +27,21 @@ class SelfTestError(Exception):
 class Embedder:
     """The network and the face finder of one bundle. Safe to use from one thread at a time."""
 
-    def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
-        """Raises BundleError where weights and backbone do not fit or the device is not there."""
+    def __init__(
+        self, bundle: Bundle, device: str = "cpu", threads: int | None = None, engine_name: EngineName = "auto"
+    ) -> None:
+        """Raises BundleError where weights, crop and backbone do not fit, or the engine or the device is not there."""
         self.manifest = bundle.manifest
-        self._device = device
-        if device != "cpu" and not torch.cuda.is_available():
-            raise BundleError(f"device '{device}' was asked for, but there is none on this machine")
-        self._threads = threads
         try:
             self.faces = finder_of(bundle)
-            built = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
-            self._network = built.to(device)
+            network = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
+            self._engine = engine(engine_name, network, self.manifest.crop, device, threads)
         except RuntimeError as error:
-            raise BundleError("the weights do not fit the networks that the manifest names") from error
+            raise BundleError("the weights or the crop do not fit the networks that the manifest names") from error
 
     def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)  # of the calling thread: others find faces meanwhile
-        return embed(self._network, np.ascontiguousarray(crops), self._device)
+        return self._engine.embed(np.ascontiguousarray(crops))
 
     def self_test(self) -> None:
         """Embeds the synthetic golden crops. Raises SelfTestError unless their distances are as recorded."""
@@ -55,14 +50,6 @@ class Embedder:
         except RuntimeError as error:
             raise SelfTestError("the network does not take the crop that the manifest names") from error
         check_self_test(embeddings, self.manifest.self_test)
-
-
-def embed(module: nn.Module, crops: NDArray[np.uint8], device: str = "cpu", batch: int = 256) -> NDArray[np.float32]:
-    """Embeddings of crops (N, channels, height, width) in evaluation mode, float32 (N, embedding_size)."""
-    module.eval()
-    with torch.inference_mode():
-        parts = [module(part.to(device)).cpu() for part in torch.from_numpy(crops).split(batch)]
-    return torch.cat(parts).numpy()
 
 
 def distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs, tutorial_pairs
 from model.embedding.backbones import BACKBONES
-from model.embedding.embedder import embed
+from model.embedding.engines import embed
 from model.faces.face import CropGeometry
 from model.training.losses import contrastive
 

@@ -17,7 +17,7 @@ from model.bundle import Bundle, finder_of
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, fingerprints_in, people_in
 from model.embedding import backbones
-from model.embedding.embedder import embed
+from model.embedding.engines import embed
 from model.evaluation.calibration import require_support
 from model.evaluation.calibration_data import calibration_of
 from model.manifest import DataSource

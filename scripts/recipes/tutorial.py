@@ -14,7 +14,7 @@ from model.bundle import Bundle
 from model.data.dataset import Dataset, load
 from model.data.splits import hold_out
 from model.embedding.backbones import weights_of
-from model.embedding.embedder import embed
+from model.embedding.engines import embed
 from model.evaluation.calibration import require_support
 from model.evaluation.calibration_data import calibration_of
 from model.faces.finder import WholePicture

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 
@@ -50,11 +51,14 @@ def test_the_self_test_notices_changed_weights(bundle_folder: Path) -> None:
         Embedder(Bundle(loaded.manifest, weights)).self_test()
 
 
-def test_the_self_test_notices_a_crop_that_does_not_fit(bundle_folder: Path) -> None:
+def test_a_crop_that_does_not_fit_is_noticed(bundle_folder: Path) -> None:
     loaded = bundle.load(bundle_folder)
     manifest = msgspec.structs.replace(loaded.manifest, crop=msgspec.structs.replace(TUTORIAL_CROP, height=60))
     with pytest.raises(SelfTestError, match="does not take"):
-        Embedder(replace(loaded, manifest=manifest)).self_test()
+        Embedder(replace(loaded, manifest=manifest), engine_name="torch").self_test()
+    if find_spec("openvino"):
+        with pytest.raises(BundleError, match="do not fit the networks"):
+            Embedder(replace(loaded, manifest=manifest), engine_name="openvino")
 
 
 def test_weights_of_another_network_are_refused(bundle_folder: Path) -> None:

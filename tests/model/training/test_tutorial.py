@@ -8,7 +8,7 @@ import torch
 
 from model.data.dataset import Dataset, load
 from model.embedding.backbones import weights_of
-from model.embedding.embedder import embed
+from model.embedding.engines import embed
 from model.faces.finder import WholePicture
 from model.training.losses import contrastive
 from model.training.tutorial import TUTORIAL_CROP, EpochReport, Recipe, Run, fit, split_pairs, train_step
