@@ -32,11 +32,11 @@ check: $(VENV)/developed         ## formatting, lint, types, architecture
 	$(BIN)/lint-imports
 
 train: $(VENV)/developed         ## the tutorial, exactly: all people of the AT&T faces
-	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --out runs/tutorial
+	$(BIN)/python scripts/train.py tutorial --data $(DATA)/att_faces --out runs/tutorial
 
 bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 others calibrate
 	rm -rf runs/shipped
-	$(BIN)/python scripts/train.py --recipe tutorial --data $(DATA)/att_faces --calibration-people 10 \
+	$(BIN)/python scripts/train.py tutorial --data $(DATA)/att_faces --calibration-people 10 \
 	  --credit "weights: Apache-2.0" \
 	  --credit "trained on the AT&T faces, for research: credit AT&T Laboratories Cambridge (Samaria and Harter, 1994)" \
 	  --out runs/shipped/tutorial
@@ -52,7 +52,7 @@ start: $(VENV)/developed         ## the bundle that `default` starts from: publi
 
 default: $(VENV)/developed       ## the shipped bundle for real photos, from runs/start: an hour on two cores
 	rm -rf runs/default
-	$(BIN)/python scripts/train.py --recipe transfer --init runs/start --data $(DATA)/celeba --resume \
+	$(BIN)/python scripts/train.py transfer --init runs/start --data $(DATA)/celeba --resume \
 	  --credit "trained on a subset of CelebA (Liu et al., 2015), for non-commercial research" --out runs/default
 	mkdir -p $(DEFAULT) && cp runs/default/* $(DEFAULT)
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/celeba --against tutorial --out $(DEFAULT)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from torch import Tensor
 from model.faces.face import FaceFinder
 from model.faces.finder import MainFace, WholePicture
 from model.faces.mtcnn import Mtcnn
-from model.manifest import BundleError, Manifest
+from model.manifest import BundleError, Calibration, Manifest
 
 WEIGHTS = "weights.safetensors"
 DETECTOR = "detector.safetensors"
@@ -28,6 +28,10 @@ class Bundle:
     manifest: Manifest
     weights: dict[str, Tensor]
     detector_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def recalibrated(self, name: str, calibration: Calibration) -> "Bundle":
+        """The same networks with other operating points, under a name of its own; the contract id stays."""
+        return replace(self, manifest=msgspec.structs.replace(self.manifest, name=name, calibration=calibration))
 
 
 def find(name_or_folder: str) -> Path:

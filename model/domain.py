@@ -27,7 +27,7 @@ def domain_of(embeddings: NDArray[np.float32], qualities: Sequence[Quality], peo
     )
 
 
-def is_unlike(domain: Domain, quality: Quality, embedding: NDArray[np.float32]) -> bool:
+def is_out_of_domain(domain: Domain, quality: Quality, embedding: NDArray[np.float32]) -> bool:
     """True where a measure of the face lies beyond what all but one in five hundred calibration pictures show.
 
     Then the operating point may not hold: its error rates were measured on other pictures.

@@ -193,6 +193,15 @@ def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
         raise CorruptImage from error
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether the first bytes are those of a JPEG, PNG, WebP or binary PGM/PPM file."""
+    try:
+        _opener(data)
+    except UnsupportedFormat:
+        return False
+    return True
+
+
 def _opener(data: bytes) -> Callable[[io.BytesIO], Image.Image]:
     # The plug-in is called directly: Image.open would import and try formats that nobody allowed.
     if data.startswith(b"\xff\xd8\xff"):

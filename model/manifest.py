@@ -1,6 +1,7 @@
 """What a bundle says of itself: the shapes of manifest.json and the identity of its embedding space."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -51,10 +52,11 @@ class Domain(Strict, frozen=True):
 
 
 class DataSource(Strict, frozen=True):
-    """Which pictures: the folder's name, a digest over all of them, and a short digest for each person.
+    """Which pictures: the folder's name, a digest over all of them, and an entry for each person.
 
-    People are known by their pictures' bytes, so that evaluation can leave out whoever was in training,
-    whatever their folder is called, and no name enters a bundle.
+    An entry holds short digests of the person's pictures, separated by spaces (in older bundles: one digest of all of
+    them together). Evaluation can therefore leave out whoever was in training, whatever their folder is called and
+    whichever pictures were added since, and no name enters a bundle.
     """
 
     name: str
@@ -62,9 +64,14 @@ class DataSource(Strict, frozen=True):
     pictures: Count
     people: tuple[str, ...]
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """Every digest of every entry."""
+        return _digests(self.people)
+
 
 class Training(Strict, frozen=True):
-    """Where the weights come from. `seen_before`: people whom the weights that this training started from had seen."""
+    """Where the weights come from. `seen_before`: entries of people whom the starting weights had learnt from."""
 
     recipe: dict[str, str | int | float]
     data: DataSource
@@ -73,9 +80,14 @@ class Training(Strict, frozen=True):
     seen_before: tuple[str, ...] = ()
 
     @property
+    def seen_people(self) -> tuple[str, ...]:
+        """Entries of everybody whom the weights have learnt from, in this training or before it."""
+        return tuple(sorted({*self.seen_before, *self.data.people}))
+
+    @property
     def seen(self) -> frozenset[str]:
-        """Everybody whom the weights have learnt from, in this training or before it."""
-        return frozenset((*self.seen_before, *self.data.people))
+        """Every digest of these entries."""
+        return _digests(self.seen_people)
 
 
 class OperatingPoint(Strict, frozen=True):
@@ -170,6 +182,10 @@ class Manifest(Strict, frozen=True):
     training: Training
     calibration: Calibration | None = None
     format: Literal[1] = 1
+
+
+def _digests(people: Iterable[str]) -> frozenset[str]:
+    return frozenset(digest for entry in people for digest in entry.split())
 
 
 def contract_id(manifest: Manifest) -> str:

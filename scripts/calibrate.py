@@ -8,16 +8,16 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
 import terminal
 
 from model import bundle
 from model.bundle import Bundle
 from model.data.dataset import Dataset, load
-from model.data.people import DataError, fingerprints_in
+from model.data.people import DataError, PeopleFolder
 from model.embedding.embedder import Embedder
-from model.evaluation.calibration import require_support
-from model.evaluation.calibration_data import calibration_of
+from model.error_rates.sample_size import require_support
+from model.evaluation.calibration_data import calibrate_dataset
+from model.evaluation.scoring import untrained, who_chose
 from model.manifest import Calibration, Level, Manifest
 
 
@@ -34,34 +34,34 @@ def main() -> None:
     if options.out and options.out.exists():
         raise DataError(f"{options.out} exists already: choose another --out or remove it")
     loaded = bundle.load(bundle.find(options.bundle))
-    names = people(options.data, loaded.manifest, same=options.same_people)
+    folder = PeopleFolder(options.data)
+    names = people(folder, loaded.manifest, same=options.same_people)
     require_support(len(names))
     embedder = Embedder(loaded)
-    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     calibration = _calibrate(loaded, embedder, dataset)
     print(report(calibration, len(dataset.people) if options.gallery is None else options.gallery))
     if options.out:
-        manifest = msgspec.structs.replace(loaded.manifest, name=options.out.name, calibration=calibration)
-        bundle.save(options.out, Bundle(manifest, loaded.weights, loaded.detector_weights))
+        bundle.save(options.out, loaded.recalibrated(options.out.name, calibration))
         print(f"saved {options.out}")
 
 
-def people(data: Path, manifest: Manifest, *, same: bool = False) -> Collection[str]:
+def people(folder: PeopleFolder, manifest: Manifest, *, same: bool = False) -> Collection[str]:
     """Names of people whom the weights have never learnt from or, if `same`, of those who chose the thresholds."""
-    everybody = fingerprints_in(data)
     if same:
-        chose = manifest.calibration.data.people if manifest.calibration else ()
-        return [name for name, fingerprint in everybody.items() if fingerprint in chose]
-    unseen = [name for name, fingerprint in everybody.items() if fingerprint not in manifest.training.seen]
-    if len(unseen) < len(everybody):
-        print(f"{len(everybody) - len(unseen)} of {len(everybody)} people were in training and are left out")
+        return who_chose([manifest], folder, folder.files)
+    unseen, everybody = untrained([manifest], folder), len(folder.files)
+    if len(unseen) < everybody:
+        print(f"{everybody - len(unseen)} of {everybody} people were in training and are left out")
     return unseen
 
 
 def _calibrate(loaded: Bundle, embedder: Embedder, dataset: Dataset) -> Calibration:
     before = loaded.manifest.calibration
-    return calibration_of(dataset, embedder.embed(dataset.crops), lent=before.genuine_tail if before else None)
+    return calibrate_dataset(
+        dataset, embedder.embed(dataset.crops), fallback_genuine=before.genuine_tail if before else None
+    )
 
 
 def report(calibration: Calibration, gallery: int) -> str:

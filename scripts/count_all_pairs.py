@@ -11,7 +11,7 @@ import terminal
 
 from model import bundle
 from model.data.dataset import load
-from model.data.people import fingerprints_in
+from model.data.people import PeopleFolder
 from model.decision import Policy
 from model.embedding.embedder import Embedder
 from model.error_rates.all_pairs import Counts, count
@@ -25,8 +25,9 @@ def main() -> None:
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     points = sorted(Policy(embedder.manifest).operating_points.values(), key=lambda point: point.threshold)
-    names = unseen_by([embedder.manifest], fingerprints_in(options.data))
-    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    folder = PeopleFolder(options.data)
+    names = unseen_by([embedder.manifest], folder)
+    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     thresholds = np.array([point.threshold for point in points])
     found = count(embedder.embed(dataset.crops), dataset.labels, thresholds, terminal.progress("block"))

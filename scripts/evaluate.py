@@ -14,7 +14,7 @@ import terminal
 from model import bundle
 from model.data import lfw_lists
 from model.data.dataset import Dataset, load
-from model.data.people import fingerprints_in
+from model.data.people import PeopleFolder
 from model.embedding.embedder import Embedder
 from model.evaluation import lfw_protocol
 from model.evaluation.breakdown import groups_in
@@ -54,20 +54,20 @@ def main() -> None:
 def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace, appendix: str) -> str:
     others = [Embedder(bundle.load(bundle.find(name))) for name in options.against]
     manifests = [each.manifest for each in (embedder, *others)]
-    everybody = fingerprints_in(options.data)
-    groups = _groups(options.groups, everybody) if options.groups else None
-    names = unseen_by(manifests, everybody)
-    terminal.show_shared(manifests, {name: everybody[name] for name in names})
-    unseen = _load(options.data, embedder, only=names)
+    folder = PeopleFolder(options.data)
+    groups = _groups(options.groups, folder.files) if options.groups else None
+    names = unseen_by(manifests, folder)
+    terminal.show_shared(manifests, folder, names)
+    unseen = _load(folder, embedder, only=names)
     scores = score_all_pairs(embedder, unseen)
-    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(everybody) - len(names), groups=groups)
+    evaluation = evaluate(embedder.manifest, unseen, scores, left_out=len(folder.files) - len(names), groups=groups)
     for other in reversed(others):
         # The other bundle's crops of the very same pictures.
-        compared = compare(embedder, unseen, other, _load(options.data, other, only=names))
+        compared = compare(embedder, unseen, other, _load(folder, other, only=names))
         appendix = report.comparison(compared) + "\n\n" + appendix
-    folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
-    report.write(folder, embedder.manifest, evaluation, scores, _command(options), appendix)
-    return (folder / "report.md").read_text(encoding="utf-8")
+    out = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
+    report.write(out, embedder.manifest, evaluation, scores, _command(options), appendix)
+    return (out / "report.md").read_text(encoding="utf-8")
 
 
 def _groups(path: Path, people: Collection[str]) -> Mapping[str, str]:
@@ -78,16 +78,17 @@ def _groups(path: Path, people: Collection[str]) -> Mapping[str, str]:
 
 def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
     lists = [lfw_lists.read(path) for path in (options.pairs, options.choose_on) if path]
-    lfw_lists.require_files(options.data, lists)
-    dataset = _load(options.data, embedder, only={name for each in lists for name, _ in each.pictures})
+    folder = PeopleFolder(options.data)
+    lfw_lists.require_files(folder, lists)
+    dataset = _load(folder, embedder, only={name for each in lists for name, _ in each.pictures})
     embeddings = embedder.embed(dataset.crops)
     scores = [lfw_protocol.score(dataset, embeddings, each) for each in lists]
     figures = lfw_protocol.figures(embedder.manifest, dataset, lists[0], *scores)
-    folder = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
-    return lfw_report.write(folder, embedder.manifest, options.pairs.name, figures, _command(options))
+    out = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
+    return lfw_report.write(out, embedder.manifest, options.pairs.name, figures, _command(options))
 
 
-def _load(folder: Path, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:
+def _load(folder: PeopleFolder, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:
     dataset = load(folder, embedder.faces, only=only, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     return dataset

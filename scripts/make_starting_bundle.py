@@ -8,13 +8,13 @@ from pathlib import Path
 
 import terminal
 from published import mtcnn, sface
-from recipes import manifests
 
 from model import bundle
 from model.bundle import Bundle
 from model.embedding import backbones
 from model.faces.face import CropGeometry, Search
 from model.manifest import DataSource, Detector
+from model.training.provenance import manifest_of
 
 CROP = CropGeometry(
     height=112,
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     # In half precision, which halves the bundle: everything that follows is measured with what is stored.
     weights = {name: tensor.half() for name, tensor in sface.read(options.network).items()}
-    manifest = manifests.manifest(
+    manifest = manifest_of(
         backbones.build("sface", weights),
         options.out.name,
         CROP,

@@ -16,9 +16,10 @@ import terminal
 from tqdm import tqdm
 
 from model.data.dataset import Dataset, load
+from model.data.people import PeopleFolder
 from model.faces.finder import WholePicture
 from model.training.protocols import disjoint_protocol, mean, tutorial_protocol
-from model.training.tutorial import TUTORIAL_CROP, Recipe
+from model.training.tutorial import TUTORIAL_CROP, TutorialRecipe
 
 PROTOCOLS = {"tutorial": "tutorial's protocol: people seen in training", "disjoint": "people never seen"}
 ABOUT = "Median (range) over the seeds; of the people-disjoint protocol, the mean of the folds of each seed."
@@ -34,7 +35,7 @@ MEASURES = {
 }
 
 
-def measure(protocol: str, dataset: Dataset, recipe: Recipe, folds: int) -> dict[str, Any]:
+def measure(protocol: str, dataset: Dataset, recipe: TutorialRecipe, folds: int) -> dict[str, Any]:
     if protocol == "tutorial":
         return asdict(tutorial_protocol(dataset, recipe))
     return mean(disjoint_protocol(dataset, recipe, folds))
@@ -59,15 +60,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file; results in it are not made again")
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each protocol")
     parser.add_argument("--folds", type=int, default=4, help="folds over people of the disjoint protocol")
-    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
+    parser.add_argument("--epochs", type=int, default=TutorialRecipe().epochs)
     options = parser.parse_args()
-    dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
+    dataset = load(PeopleFolder(options.data), WholePicture(TUTORIAL_CROP), min_pictures=2)
     terminal.show_skipped(dataset)
     results: list[dict[str, Any]] = json.loads(options.out.read_text()) if options.out.exists() else []
     done = {(row["protocol"], row["seed"]) for row in results}
     todo = [(protocol, seed) for seed in range(options.seeds) for protocol in PROTOCOLS]
     for protocol, seed in tqdm([key for key in todo if key not in done], unit="run"):
-        recipe = replace(Recipe(), seed=seed, epochs=options.epochs)
+        recipe = replace(TutorialRecipe(), seed=seed, epochs=options.epochs)
         figures = measure(protocol, dataset, recipe, options.folds)
         results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
         with terminal.replacing(options.out) as scratch:

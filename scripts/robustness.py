@@ -14,7 +14,7 @@ import terminal
 from matplotlib.figure import Figure
 
 from model import bundle
-from model.data.people import fingerprints_in, people_in
+from model.data.people import PeopleFolder
 from model.decision import Policy
 from model.embedding.embedder import Embedder
 from model.evaluation.robustness import KINDS, Point, measure
@@ -32,11 +32,11 @@ def main() -> None:
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     point = Policy(embedder.manifest).operating_point()
-    files, everybody = people_in(options.data), fingerprints_in(options.data)
-    names = [n for n in unseen_by([embedder.manifest], everybody) if len(files[n]) > 1]
-    terminal.show_shared([embedder.manifest], {name: everybody[name] for name in names})
+    folder = PeopleFolder(options.data)
+    names = [name for name in unseen_by([embedder.manifest], folder) if len(folder.files[name]) > 1]
+    terminal.show_shared([embedder.manifest], folder, names)
     rng = np.random.default_rng(options.seed)
-    pairs = [(files[name][0], files[name][1]) for name in rng.permutation(names)[: options.people]]
+    pairs = [(folder.files[name][0], folder.files[name][1]) for name in rng.permutation(names)[: options.people]]
     found = measure(embedder, pairs, point.threshold, terminal.progress("severity"))
     options.out.mkdir(parents=True, exist_ok=True)
     title = f"Bundle {embedder.manifest.name} on {found[0].pairs} people of {options.data.name}, FMR {point.fmr:g}"

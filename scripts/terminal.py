@@ -5,7 +5,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from model.data.dataset import Dataset
-from model.data.people import DataError
+from model.data.people import DataError, PeopleFolder
 from model.evaluation.scoring import who_chose
 from model.manifest import BundleError, Manifest
 
@@ -82,11 +82,11 @@ def show_skipped(dataset: Dataset) -> None:
     print(f"{dataset.name}: {people} people, {pictures} pictures, {skipped} skipped")
 
 
-def show_shared(manifests: Sequence[Manifest], people: Mapping[str, str]) -> None:
-    """Says where people with these fingerprints, all of whom are measured, are also those that chose thresholds."""
-    chose = len(who_chose(manifests, people))
+def show_shared(manifests: Sequence[Manifest], folder: PeopleFolder, names: Collection[str]) -> None:
+    """Says how many of the people that are measured also chose thresholds."""
+    chose = len(who_chose(manifests, folder, names))
     if chose:
-        print(f"{chose} of these {len(people)} people also chose the thresholds: too few others to measure on alone")
+        print(f"{chose} of these {len(names)} people also chose the thresholds: too few others to measure on alone")
 
 
 def show_unknown(names: Sequence[str], path: Path) -> None:

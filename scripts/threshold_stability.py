@@ -13,13 +13,14 @@ import terminal
 from numpy.typing import NDArray
 
 from model import bundle
-from model.data.dataset import Dataset, load
+from model.data.dataset import Dataset, Indices, load
 from model.data.pairs import all_pairs
-from model.data.people import fingerprints_in
+from model.data.people import PeopleFolder
+from model.data.splits import halves
 from model.embedding.embedder import Embedder
 from model.error_rates.at_thresholds import Rates
 from model.evaluation.calibration import calibrate
-from model.evaluation.scoring import score
+from model.evaluation.scoring import score, untrained
 
 
 def main() -> None:
@@ -30,16 +31,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    trained = embedder.manifest.training.seen
-    names = [name for name, fingerprint in fingerprints_in(options.data).items() if fingerprint not in trained]
-    dataset = load(options.data, embedder.faces, only=names, track=terminal.progress("picture"))
+    folder = PeopleFolder(options.data)
+    names = untrained([embedder.manifest], folder)
+    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     embeddings = embedder.embed(dataset.crops)
     rng = np.random.default_rng(options.seed)
     rows = [
         row
         for _ in terminal.progress("split")(range(options.splits))
-        for row in _split(dataset, embeddings, rng.permutation(len(dataset.people)))
+        for row in _split(dataset, embeddings, halves(len(dataset.people), rng))
     ]
     print(table(rows, options.splits))
 
@@ -48,9 +49,8 @@ Row = tuple[float, float, bool, bool]
 """FMR asked for, FMR realised, whether it lies in the promised interval, whether its own holds what was asked for."""
 
 
-def _split(dataset: Dataset, embeddings: NDArray[np.float32], order: NDArray[np.int64]) -> list[Row]:
-    half = len(order) // 2
-    chosen, others = (np.flatnonzero(np.isin(dataset.labels, part)) for part in (order[:half], order[half:]))
+def _split(dataset: Dataset, embeddings: NDArray[np.float32], parts: tuple[Indices, Indices]) -> list[Row]:
+    chosen, others = (np.flatnonzero(np.isin(dataset.labels, part)) for part in parts)
     scores = [
         score(embeddings[rows], dataset.labels[rows], all_pairs(dataset.labels[rows])) for rows in (chosen, others)
     ]

@@ -66,10 +66,10 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> bytes:
     return encoded(image, exif=exif)
 
 
-def fingerprint(folder: Path) -> str:
-    """How a bundle knows the person whose pictures these are."""
+def known_by(folder: Path) -> set[str]:
+    """The digests by which bundles may know the person whose pictures these are: of all, as once, and of each."""
     digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir())
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
+    return {hashlib.sha256("".join(digests).encode()).hexdigest()[:12], *(sha256[:10] for sha256 in digests)}
 
 
 def write_people(folder: Path, people: int, pictures: int) -> Path:

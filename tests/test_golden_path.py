@@ -46,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "golden"
-    log = script("train.py", "--recipe", "tutorial", "--data", data, "--out", out, *SMALL)
+    log = script("train.py", "tutorial", "--data", data, "--out", out, *SMALL)
     assert "epoch 8/8: loss 0." in log
     assert "9.pgm: CorruptImage" in log
     assert "21 people, 84 pictures, 1 skipped" in log
@@ -71,7 +71,7 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -
     assert (trained / "report.md").read_text().strip() in log
     for plot in ("det.png", "roc.png", "distances.png"):
         assert (trained / plot).read_bytes().startswith(b"\x89PNG")
-    counted = script("rates.py", "--bundle", trained, "--data", data)
+    counted = script("count_all_pairs.py", "--bundle", trained, "--data", data)
     assert "576 impostor and 54 genuine pairs" in counted
     for rate in report["rates"]:
         fmr, fnmr = rate["fmr"]["value"], rate["fnmr"]["value"]
@@ -88,7 +88,7 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "golden"
-    arguments = ["--recipe", "tutorial", "--data", str(data), "--out", str(out), *SMALL]
+    arguments = ["tutorial", "--data", str(data), "--out", str(out), *SMALL]
     process = subprocess.Popen([sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "golden.checkpoint"
     while not checkpoint.exists() and process.poll() is None:
@@ -105,7 +105,7 @@ def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, t
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [100_000, 1_000_000], ids=["at the checkpoint", "at the bundle"])
 def test_a_full_disk_is_one_line_and_leaves_no_half_of_anything(data: Path, tmp_path: Path, room: int) -> None:
-    arguments = [str(ROOT / "scripts/train.py"), "--recipe", "tutorial", "--data", str(data)]
+    arguments = [str(ROOT / "scripts/train.py"), "tutorial", "--data", str(data)]
     arguments += ["--out", str(tmp_path / "b"), *SMALL, "--epochs", "1", "--resume"]
     full = "import resource, runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, 'scripts')\n"
     full += (
@@ -122,10 +122,20 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_of_anything(data: Path, tmp_
 
 @pytest.mark.slow
 def test_folds_measure_people_never_seen(data: Path, tmp_path: Path) -> None:
-    log = script("train.py", "--recipe", "tutorial", "--data", data, "--folds", 2, *SMALL[:6], "--out", tmp_path / "no")
+    log = script("train.py", "tutorial", "--data", data, "--folds", 2, *SMALL[:6])
     assert "fold 2/2, people never seen: people 10" in log
     assert "mean of the folds: people 21" in log
-    assert not (tmp_path / "no").exists()
+    assert "--folds saves no bundle" in script(
+        "train.py", "tutorial", "--data", data, "--folds", 2, "--out", tmp_path / "no", status=1
+    )
+
+
+@pytest.mark.parametrize("recipe", ["transfer", "finetune"])
+def test_what_a_recipe_would_ignore_is_refused_before_any_work(recipe: str, tmp_path: Path) -> None:
+    arguments = [recipe, "--init", "default", "--data", tmp_path / "people", "--out", tmp_path]
+    assert "unrecognized arguments: --folds" in script("train.py", *arguments, "--folds", 2, status=2)
+    assert "unrecognized arguments: --epochs" in script("train.py", *arguments, "--epochs", 2, status=2)
+    assert f"{tmp_path} exists already" in script("train.py", *arguments, status=1)
 
 
 @pytest.mark.slow
@@ -142,7 +152,7 @@ def test_both_protocols_are_reproduced_and_resumed(data: Path, tmp_path: Path) -
 
 def test_a_run_without_calibration_people_is_measured_but_not_served(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "b"
-    log = script("train.py", "--recipe", "tutorial", "--data", data, "--out", out, *SMALL[:4], "--epochs", 1)
+    log = script("train.py", "tutorial", "--data", data, "--out", out, *SMALL[:4], "--epochs", 1)
     assert "it can be measured, not served" in log
     with pytest.raises(BundleError, match="never calibrated"):
         Policy(bundle.load(out).manifest)
@@ -184,7 +194,7 @@ def test_a_list_is_measured_and_says_whom_the_bundle_knows(data: Path, bundle_fo
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("train.py", ["--recipe", "tutorial", "--data", "/nothing"]),
+        ("train.py", ["tutorial", "--data", "/nothing"]),
         ("evaluate.py", ["--bundle", "nothing", "--data", "/nothing"]),
         ("reproduce.py", ["--data", "/nothing", "--out", "/nothing/x"]),
     ],
@@ -219,7 +229,7 @@ def test_a_gallery_is_a_number_of_people(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_does_not_fit_is_a_clear_error(data: Path, tmp_path: Path) -> None:
     (tmp_path / "b.checkpoint").write_bytes(b"junk")
-    arguments = ["--recipe", "tutorial", "--data", data, "--out", tmp_path / "b", *SMALL, "--resume"]
+    arguments = ["tutorial", "--data", data, "--out", tmp_path / "b", *SMALL, "--resume"]
     assert script("train.py", *arguments, status=1).splitlines()[-1].startswith("error: cannot resume from")
     torch.save({"data": "of others", "run": {}}, tmp_path / "b.checkpoint")
     assert "the pictures are not those" in script("train.py", *arguments, status=1)
@@ -233,7 +243,7 @@ def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path:
         (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
     short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1]
     held_out = ["--calibration-people", 9, "--test-people", 2]
-    arguments = ["--recipe", "transfer", "--data", tmp_path / "people", "--out", tmp_path / "mine"]
+    arguments = ["transfer", "--data", tmp_path / "people", "--out", tmp_path / "mine"]
     log = script("train.py", *arguments, "--init", "default", *short, *held_out)
     assert "round 1/1: to target 0." in log
     manifest = bundle.load(tmp_path / "mine").manifest
@@ -249,7 +259,7 @@ def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path:
 
 @pytest.mark.slow
 def test_thresholds_are_chosen_on_half_of_the_people_and_measured_on_the_others(data: Path, trained: Path) -> None:
-    table = script("resplit.py", "--bundle", trained, "--data", data, "--splits", 2, status=1)
+    table = script("threshold_stability.py", "--bundle", trained, "--data", data, "--splits", 2, status=1)
     assert "9 people" in table  # nine were not trained on: too few for two halves
     assert "support no level" in table
 
@@ -260,7 +270,7 @@ def test_fine_tuning_keeps_the_better_and_says_what_it_brought(tmp_path: Path) -
         home = tmp_path / "people" / f"p{person}"
         home.mkdir(parents=True, exist_ok=True)
         (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
-    arguments = ["--recipe", "finetune", "--init", "default", "--data", tmp_path / "people", "--out", tmp_path / "ours"]
+    arguments = ["finetune", "--init", "default", "--data", tmp_path / "people", "--out", tmp_path / "ours"]
     short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1, "--calibration-people", 9]
     log = script("train.py", *arguments, *short, "--test-people", 9)
     default, ours = (bundle.load(folder).manifest for folder in (bundle.SHIPPED / "default", tmp_path / "ours"))

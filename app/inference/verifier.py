@@ -10,7 +10,7 @@ import numpy as np
 
 from app.inference.batching import Batched, Batcher, BatchFailedError, QueueFullError
 from model.decision import Decision, Policy
-from model.domain import is_unlike
+from model.domain import is_out_of_domain
 from model.embedding.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
 from model.faces.face import Crop, Face, FaceWarning, NoFaceFound
 from model.images import InvalidImage, WorkingCopy
@@ -109,7 +109,7 @@ class Verifier:
 
     def _judged(self, face: Face, embedding: Embedding) -> Face:
         calibration = self.manifest.calibration
-        if calibration and calibration.domain and is_unlike(calibration.domain, face.quality, embedding):
+        if calibration and calibration.domain and is_out_of_domain(calibration.domain, face.quality, embedding):
             return replace(face, warnings=(*face.warnings, FaceWarning.OUT_OF_DOMAIN))
         return face
 

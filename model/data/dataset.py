@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.people import DataError, digest, fingerprint, people_in
+from model.data.people import DataError, Fingerprint, PeopleFolder, digest
 from model.faces.face import Face, FaceFinder, NoFaceFound, Quality, read_face
 from model.images import InvalidImage, UnsupportedFormat
 from model.manifest import DataSource
@@ -36,7 +36,7 @@ class Dataset:
 
     name: str
     people: tuple[str, ...]
-    fingerprints: tuple[str, ...]  # one a person, of that person's files, whether a face was found in them or not
+    fingerprints: tuple[Fingerprint, ...]  # one a person, of that person's files, whether they gave a crop or not
     crops: NDArray[np.uint8]  # (pictures, channels, height, width)
     labels: Indices  # (pictures,)
     files: tuple[str, ...]  # (pictures,) names without their folder
@@ -47,7 +47,12 @@ class Dataset:
     @property
     def source(self) -> DataSource:
         """What a manifest records of this data."""
-        return DataSource(self.name, digest("".join(self.fingerprints).encode()), len(self.labels), self.fingerprints)
+        whole = digest("".join(each.whole for each in self.fingerprints).encode())
+        return DataSource(self.name, whole, len(self.labels), tuple(each.recorded for each in self.fingerprints))
+
+    def known_to(self, digests: Collection[str]) -> int:
+        """The number of people of whom a manifest's digests hold a picture."""
+        return sum(each.is_among(digests) for each in self.fingerprints)
 
     def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
         """Only these people (indices into `people`), in this order."""
@@ -64,17 +69,9 @@ class Dataset:
             lost=(),
         )
 
-    def without(self, fingerprints: Iterable[str]) -> "Dataset":
-        """All people but those with these fingerprints. Raises DataError where fewer than two are left."""
-        unwanted = set(fingerprints)
-        kept = [i for i, fingerprint in enumerate(self.fingerprints) if fingerprint not in unwanted]
-        if len(kept) < 2:
-            raise DataError(f"{self.name}: all but {len(kept)} of its people were in training, nobody to compare")
-        return replace(self.of(kept), lost=self.lost)
-
 
 def load(
-    folder: Path,
+    folder: PeopleFolder,
     faces: FaceFinder,
     min_pictures: int = 1,
     track: Track = iter,
@@ -84,9 +81,9 @@ def load(
 
     `only`: the names of people, if not all. Pictures that cannot be used, and people with fewer than `min_pictures`
     good ones, are skipped and listed.
-    Raises DataError where the folder is missing or fewer than two people are left.
+    Raises DataError where fewer than two people are left.
     """
-    files = {person: paths for person, paths in people_in(folder).items() if only is None or person in only}
+    files = {person: paths for person, paths in folder.files.items() if only is None or person in only}
     found: dict[str, list[_Picture]] = {person: [] for person in files}
     skipped: list[Skipped] = []
     for path in track([path for paths in files.values() for path in paths]):
@@ -95,16 +92,18 @@ def load(
         except OSError as error:
             skipped.append(Skipped(path, type(error).__name__))
     pictures = {person: [picture for picture in found[person] if picture.face] for person in found}
-    skipped += [Skipped(folder / person / p.name, p.fault) for person in found for p in found[person] if not p.face]
+    skipped += [
+        Skipped(folder.path / person / p.name, p.fault) for person in found for p in found[person] if not p.face
+    ]
     people = [person for person in found if len(pictures[person]) >= min_pictures]
-    skipped += [Skipped(folder / person, TOO_FEW_PICTURES) for person in found if person not in people]
+    skipped += [Skipped(folder.path / person, TOO_FEW_PICTURES) for person in found if person not in people]
     if len(people) < 2:
-        raise DataError(f"{folder}: {len(people)} people with {min_pictures} or more usable pictures, need two")
+        raise DataError(f"{folder.path}: {len(people)} people with {min_pictures} or more usable pictures, need two")
     chosen = [picture for person in people for picture in pictures[person]]
     return Dataset(
-        name=folder.name,
+        name=folder.path.name,
         people=tuple(people),
-        fingerprints=tuple(fingerprint(picture.sha256 for picture in found[person]) for person in people),
+        fingerprints=tuple(folder.fingerprint(person) for person in people),
         crops=np.stack([picture.face.crop for picture in chosen if picture.face]),
         labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
         files=tuple(picture.name for picture in chosen),
@@ -123,15 +122,13 @@ def _lost(people: Sequence[str], skipped: Sequence[Skipped]) -> tuple[tuple[str,
 @dataclass(frozen=True)
 class _Picture:
     name: str
-    sha256: str
     face: Face | None
     fault: str = ""
 
 
 def _read(path: Path, faces: FaceFinder) -> _Picture:
     data = path.read_bytes()
-    sha256 = digest(data)
     try:
-        return _Picture(path.name, sha256, read_face(data, faces))
+        return _Picture(path.name, read_face(data, faces))
     except (InvalidImage, NoFaceFound) as error:
-        return _Picture(path.name, sha256, None, type(error).__name__)
+        return _Picture(path.name, None, type(error).__name__)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.people import DataError, people_in
+from model.data.people import DataError, PeopleFolder
 
 Picture: TypeAlias = tuple[str, int]
 """A person's name and the number of the picture: NAME/NAME_0001.jpg."""
@@ -67,13 +67,13 @@ def stem(picture: Picture) -> str:
     return f"{picture[0]}_{picture[1]:04d}"
 
 
-def require_files(folder: Path, lists: Sequence[PairList]) -> None:
+def require_files(folder: PeopleFolder, lists: Sequence[PairList]) -> None:
     """Raises DataError, before any work, where pictures that a list names are not files of the folder."""
-    there = {(name, path.stem) for name, files in people_in(folder).items() for path in files if path.exists()}
+    there = {(name, path.stem) for name, files in folder.files.items() for path in files if path.exists()}
     wanted = sorted({picture for each in lists for picture in each.pictures})
     missing = [picture for picture in wanted if (picture[0], stem(picture)) not in there]
     if missing:
         raise DataError(
-            f"{folder}: {len(missing)} of {len(wanted)} pictures that the list names are not there, the first of them "
-            f"{missing[0][0]}/{stem(missing[0])}"
+            f"{folder.path}: {len(missing)} of {len(wanted)} pictures that the list names are not there, the first of "
+            f"them {missing[0][0]}/{stem(missing[0])}"
         )

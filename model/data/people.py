@@ -1,40 +1,88 @@
-"""Who is in a folder of identities: names, files and fingerprints; decodes no picture."""
+"""A folder of identities: who is in it, with which files, and what manifests know them by; decodes no picture."""
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-_FINGERPRINT_DIGITS = 12
+from model.images import is_picture
+
+_WHOLE_DIGITS = 12
+_PICTURE_DIGITS = 10
+"""40 bits: of 10,000 strangers' pictures, one in a thousand folders has one that looks known among 10,000 others."""
 
 
 class DataError(Exception):
     """The folder cannot be used; the message is one line, in the user's terms."""
 
 
-def people_in(folder: Path) -> dict[str, list[Path]]:
-    """The names of people's sub-folders with the files in each. Raises DataError without any."""
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}")
-    people = (entry for entry in _sorted(folder) if entry.is_dir())
-    found = {person.name: [path for path in _sorted(person) if not path.is_dir()] for person in people}
-    if not found:
-        raise DataError(f"{folder} holds no sub-folder of pictures a person")
-    return found
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a manifest knows a person by: the files' bytes, whatever their names and their order.
+
+    `pictures`: a short digest of each picture, ascending. `whole`: one digest of all files together, which is all that
+    the manifests of older bundles recorded. Digests are hexadecimal; the two kinds differ in length.
+    """
+
+    whole: str
+    pictures: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Iterable[bytes]) -> Self:
+        digests = [(digest(data), is_picture(data)) for data in files]
+        whole = digest("".join(sorted(sha256 for sha256, _ in digests)).encode())[:_WHOLE_DIGITS]
+        # A file that lies beside everybody's pictures, such as a licence, makes nobody known.
+        return cls(whole, tuple(sorted(sha256[:_PICTURE_DIGITS] for sha256, picture in digests if picture)))
+
+    @property
+    def recorded(self) -> str:
+        """The person's entry in a manifest."""
+        return " ".join(self.pictures)
+
+    def is_among(self, digests: Collection[str]) -> bool:
+        """Whether one of the person's pictures is known, or all of them together are."""
+        return self.whole in digests or any(picture in digests for picture in self.pictures)
 
 
-def fingerprints_in(folder: Path) -> dict[str, str]:
-    """The names of people with what a manifest knows them by. Raises DataError and OSError."""
-    return {name: fingerprint(digest(path.read_bytes()) for path in files) for name, files in people_in(folder).items()}
+class PeopleFolder:
+    """One sub-folder of pictures a person. Names are read at once, each file's bytes when its person is asked about."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataError where there is no folder, or nobody in it."""
+        if not path.is_dir():
+            raise DataError(f"no folder {path}")
+        people = (entry for entry in _sorted(path) if entry.is_dir())
+        self.path = path
+        self.files: Mapping[str, Sequence[Path]] = {
+            person.name: [file for file in _sorted(person) if not file.is_dir()] for person in people
+        }
+        if not self.files:
+            raise DataError(f"{path} holds no sub-folder of pictures a person")
+        self._fingerprints: dict[str, Fingerprint] = {}
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Files that cannot be read are left out."""
+        if name not in self._fingerprints:
+            self._fingerprints[name] = Fingerprint.of(_readable(self.files[name]))
+        return self._fingerprints[name]
+
+    def known_to(self, digests: Collection[str]) -> set[str]:
+        """Names of the people of whom a manifest's digests hold a picture."""
+        return {name for name in self.files if self.fingerprint(name).is_among(digests)}
 
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def fingerprint(digests: Iterable[str]) -> str:
-    """Of the digests of all of a person's files, in any order."""
-    return digest("".join(sorted(digests)).encode())[:_FINGERPRINT_DIGITS]
+def _readable(files: Iterable[Path]) -> Iterator[bytes]:
+    for file in files:
+        try:
+            yield file.read_bytes()
+        except OSError:
+            continue
 
 
 def _sorted(folder: Path) -> list[Path]:

@@ -4,10 +4,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from model.data.people import DataError
 from model.error_rates.intervals import Estimate, percentile_interval, student_interval
 from model.error_rates.scores import Floats, Scores
 
+LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+"""The false match rates that thresholds are chosen for, where the data supports them."""
 _NO_WIDTH = 1e-9
+
+
+def require_support(people: int) -> None:
+    """Raises DataError, before any work, where so few people cannot support even the coarsest level."""
+    reason = too_few_people(people, LEVELS[0])
+    if reason:
+        raise DataError(f"calibration at FMR {LEVELS[0]:g}: {reason}")
+
+
+def too_few_people(people: int, fmr: float) -> str | None:
+    """Why so many people cannot support a level, or None where they can."""
+    # Three expected errors, counted in pairs of people, since comparisons of the same two people go together.
+    needed, pairs = round(3 / fmr), people * (people - 1) // 2
+    return f"{people} people, so {pairs} pairs of people; {needed} or more are needed" if pairs < needed else None
 
 
 def reaches(fmr: float, impostor_pairs: int) -> bool:
@@ -34,7 +51,7 @@ def never_certain(value: float, interval: tuple[float, float], people: int, lowe
     return max(value - 3 / people, lowest), min(value + 3 / people, 1.0)
 
 
-def people_told_apart(scores: Scores) -> int:
+def people_with_genuine_pairs(scores: Scores) -> int:
     """How many people have genuine pairs: a figure that counts these rests on no more people than that."""
     return len(np.unique(scores.first[scores.genuine]))
 

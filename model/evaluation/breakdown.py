@@ -12,9 +12,8 @@ from model.data.dataset import Indices
 from model.data.people import DataError
 from model.error_rates.at_thresholds import Rates
 from model.error_rates.intervals import Estimate
-from model.error_rates.sample_size import never_certain
+from model.error_rates.sample_size import never_certain, too_few_people
 from model.error_rates.scores import Floats, Scores
-from model.evaluation.calibration import too_few_people
 
 _WORST = 5
 _HEAD = ["person", "group"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.data.people import DataError
 from model.error_rates.at_thresholds import Rates, rounded
+from model.error_rates.sample_size import LEVELS, too_few_people
 from model.error_rates.scores import Floats, Scores, curve
 from model.manifest import (
     Calibration,
@@ -18,21 +19,20 @@ from model.manifest import (
     TailPoint,
 )
 
-LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PREFERRED_LEVEL = 1e-3
 
 
 def calibrate(
-    scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS, lent: GenuineTail | None = None
+    scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS, fallback_genuine: GenuineTail | None = None
 ) -> Calibration:
     """Operating points at these false match rates, and the tails of both kinds of distances.
 
-    The default level is 1e-3, or the finest coarser one that the data supports. `lent`: the genuine pairs of other
-    data, for FNMRs where there are none here.
-    Raises DataError where the data supports no level, or there are no genuine pairs here or lent.
+    The default level is 1e-3, or the finest coarser one that the data supports. Where there are no genuine pairs,
+    FNMRs are those of `fallback_genuine`, pairs of other data.
+    Raises DataError where the data supports no level, or there are no genuine pairs at all.
     """
     impostors, genuine = scores.impostor_distances, scores.genuine_distances
-    if len(impostors) == 0 or (len(genuine) == 0 and lent is None):
+    if len(impostors) == 0 or (len(genuine) == 0 and fallback_genuine is None):
         raise DataError("calibration needs two people or more, and a person with two pictures or more")
     reasons = {fmr: _reason_against(scores, fmr) for fmr in levels}
     supported = [fmr for fmr in levels if reasons[fmr] is None]
@@ -42,11 +42,13 @@ def calibrate(
     closest, farthest = _tail_distances(impostors), -_tail_distances(-genuine)[::-1]
     rates = Rates(scores, np.array([*thresholds, *closest, *farthest]))
     after = len(supported) + len(closest)
-    genuine_tail = GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else lent
+    genuine_tail = (
+        GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else fallback_genuine
+    )
     impostor_tail = _never_falling(rates.impostor_points()[len(supported) : after])
     points = {fmr: _operating_point(scores, fmr, rates, index) for index, fmr in enumerate(supported)}
-    if lent and genuine_tail is lent:
-        points = {fmr: _with_fnmr_of(lent, point) for fmr, point in points.items()}
+    if fallback_genuine and genuine_tail is fallback_genuine:
+        points = {fmr: _with_fnmr_of(fallback_genuine, point) for fmr, point in points.items()}
     return Calibration(
         data=data,
         levels=tuple(Level(fmr, points.get(fmr), reasons[fmr]) for fmr in levels),
@@ -55,20 +57,6 @@ def calibrate(
         fmr_ci95_below_tail=(0.0, max(min(1.0, rounded(3 / len(impostors))), impostor_tail[0].ci95[1])),
         genuine_tail=genuine_tail,
     )
-
-
-def require_support(people: int) -> None:
-    """Raises DataError, before any work, where so few people cannot support even the coarsest level."""
-    reason = too_few_people(people, LEVELS[0])
-    if reason:
-        raise DataError(f"calibration at FMR {LEVELS[0]:g}: {reason}")
-
-
-def too_few_people(people: int, fmr: float) -> str | None:
-    """Why so many people cannot support a level, or None where they can."""
-    # Three expected errors, counted in pairs of people, since comparisons of the same two people go together.
-    needed, pairs = round(3 / fmr), people * (people - 1) // 2
-    return f"{people} people, so {pairs} pairs of people; {needed} or more are needed" if pairs < needed else None
 
 
 def _reason_against(scores: Scores, fmr: float) -> str | None:
@@ -102,11 +90,15 @@ def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> Op
     )
 
 
-def _with_fnmr_of(lent: GenuineTail, point: OperatingPoint) -> OperatingPoint:
+def _with_fnmr_of(fallback_genuine: GenuineTail, point: OperatingPoint) -> OperatingPoint:
     # Between two stored points the closer one is told: never a smaller share than was measured.
-    index = bisect_right(lent.points, point.threshold, key=lambda stored: stored.distance)
-    fnmr, ci95 = (lent.points[index - 1].fnmr, lent.points[index - 1].ci95) if index else (1.0, (0.0, 1.0))
-    return msgspec.structs.replace(point, fnmr=fnmr, fnmr_ci95=ci95, genuine_pairs=lent.pairs)
+    index = bisect_right(fallback_genuine.points, point.threshold, key=lambda stored: stored.distance)
+    fnmr, ci95 = (
+        (fallback_genuine.points[index - 1].fnmr, fallback_genuine.points[index - 1].ci95)
+        if index
+        else (1.0, (0.0, 1.0))
+    )
+    return msgspec.structs.replace(point, fnmr=fnmr, fnmr_ci95=ci95, genuine_pairs=fallback_genuine.pairs)
 
 
 def _never_falling(points: Sequence[TailPoint]) -> tuple[TailPoint, ...]:

@@ -19,14 +19,16 @@ _SIZE_EDGES = (0, 20, 30, 40, 60, 80, 100, 130, 170, 220, 300, 400, 600, 1000, 2
 _SHARE_EDGES = np.linspace(0, 1, 21)
 
 
-def calibration_of(dataset: Dataset, embeddings: NDArray[np.float32], lent: GenuineTail | None = None) -> Calibration:
+def calibrate_dataset(
+    dataset: Dataset, embeddings: NDArray[np.float32], fallback_genuine: GenuineTail | None = None
+) -> Calibration:
     """Operating points, tails, histograms and domain of these people; embeddings (pictures, embedding_size).
 
-    `lent`: the genuine pairs to take FNMRs from where nobody has two pictures. Raises DataError as `calibrate` does.
+    Where nobody has two pictures, FNMRs are those of `fallback_genuine`. Raises DataError as `calibrate` does.
     """
     scores = score(embeddings, dataset.labels, all_pairs(dataset.labels))
     return msgspec.structs.replace(
-        calibrate(scores, dataset.source, lent=lent),
+        calibrate(scores, dataset.source, fallback_genuine=fallback_genuine),
         histograms=_histograms(scores, dataset),
         domain=domain_of(embeddings, dataset.qualities, len(dataset.people)),
     )

@@ -10,7 +10,7 @@ from model.data.pairs import all_pairs
 from model.embedding.embedder import Embedder
 from model.error_rates import intervals
 from model.error_rates.intervals import Estimate
-from model.error_rates.sample_size import estimate, people_told_apart, reaches
+from model.error_rates.sample_size import estimate, people_with_genuine_pairs, reaches
 from model.error_rates.scores import Curve, curve
 from model.evaluation.scoring import score
 
@@ -47,7 +47,7 @@ def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_datase
     ]
     measured = [_rates(curve(each)) for each in scores]
     resampled = [intervals.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
-    people = people_told_apart(scores[0])
+    people = people_with_genuine_pairs(scores[0])
     same = np.array_equal(scores[0].distance, scores[1].distance)
     found = {}
     for i, name in enumerate(_FIGURES):

@@ -10,7 +10,7 @@ from model.data.dataset import Dataset
 from model.error_rates import intervals
 from model.error_rates.at_thresholds import Rates
 from model.error_rates.intervals import Estimate
-from model.error_rates.sample_size import estimate, pairs_inside, people_told_apart, reaches
+from model.error_rates.sample_size import estimate, pairs_inside, people_with_genuine_pairs, reaches
 from model.error_rates.scores import Curve, Scores, best_accuracy, curve
 from model.evaluation.acquisition import Acquisition, acquisition
 from model.evaluation.breakdown import (
@@ -81,7 +81,7 @@ def evaluate(
     genuine = scores.genuine.mean()
     resampled = intervals.bootstrap(scores, lambda c: _statistics(c, genuine))
     figures = [
-        estimate(value, values, people_told_apart(scores))
+        estimate(value, values, people_with_genuine_pairs(scores))
         for value, values in zip(_statistics(rates, genuine), resampled.T, strict=True)
     ]
     calibration, people, acquired = manifest.calibration, dataset.people, acquisition(dataset)
@@ -135,7 +135,7 @@ def _fnmr_at(figures: Sequence[Estimate], scores: Scores) -> tuple[FnmrAt, ...]:
 
 
 def _shared_people(dataset: Dataset, calibration: Calibration | None) -> int:
-    return len(set(dataset.fingerprints) & set(calibration.data.people)) if calibration else 0
+    return dataset.known_to(calibration.data.digests) if calibration else 0
 
 
 def _rates(scores: Scores, calibration: Calibration | None) -> tuple[RatesAtThreshold, ...]:

@@ -11,7 +11,7 @@ from model.data.lfw_lists import PairList, stem
 from model.embedding.embedder import distances
 from model.error_rates import intervals
 from model.error_rates.intervals import Estimate
-from model.error_rates.sample_size import estimate, people_told_apart, reaches
+from model.error_rates.sample_size import estimate, people_with_genuine_pairs, reaches
 from model.error_rates.scores import Curve, Scores, accuracy, curve
 from model.manifest import DataSource, Manifest
 
@@ -59,17 +59,18 @@ def figures(
     else:
         share = accuracy(scores, best_threshold(chosen_on.distance, chosen_on.genuine))
         error = float(np.sqrt(share * (1 - share) / len(scores.distance)))
-    measured, people = _rates(curve(scores)), people_told_apart(scores)
+    measured, people = _rates(curve(scores)), people_with_genuine_pairs(scores)
     resampled = intervals.bootstrap(scores, _rates)
     eer, *fnmr = (estimate(value, values, people) for value, values in zip(measured, resampled.T, strict=True))
     there, impostors = {Path(file).stem for file in dataset.files}, len(scores.impostor_distances)
     names = {name for name, _ in pairs.pictures}
-    data = dataset.of([number for number, name in enumerate(dataset.people) if name in names]).source
+    listed = dataset.of([number for number, name in enumerate(dataset.people) if name in names])
+    calibration = manifest.calibration
     return PairListFigures(
-        data=data,
+        data=listed.source,
         people=len(names),
-        people_in_training=len({*data.people} & manifest.training.seen),
-        people_that_chose_thresholds=_that_chose(manifest, data),
+        people_in_training=listed.known_to(manifest.training.seen),
+        people_that_chose_thresholds=listed.known_to(calibration.data.digests) if calibration else 0,
         genuine_pairs=len(scores.genuine_distances),
         impostor_pairs=impostors,
         pictures=len(pairs.pictures),
@@ -79,10 +80,6 @@ def figures(
         eer=eer,
         fnmr_at={fmr: rate for fmr, rate in zip(FMR_LEVELS, fnmr, strict=True) if reaches(fmr, impostors)},
     )
-
-
-def _that_chose(manifest: Manifest, data: DataSource) -> int:
-    return len({*data.people} & {*manifest.calibration.data.people}) if manifest.calibration else 0
 
 
 def _rates(rates: Curve) -> NDArray[np.float64]:

@@ -1,16 +1,16 @@
 """Which people and pairs are measured, and their distances; counts no error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.data.dataset import Dataset, Indices
 from model.data.pairs import Pairs, all_pairs
-from model.data.people import DataError
+from model.data.people import DataError, PeopleFolder
 from model.embedding.embedder import Embedder, distances
+from model.error_rates.sample_size import LEVELS, too_few_people
 from model.error_rates.scores import Scores
-from model.evaluation.calibration import LEVELS, too_few_people
 from model.manifest import Manifest
 
 _PAIRS_AT_ONCE = 65_536  # 64 MiB at 128 values
@@ -18,25 +18,30 @@ _PAIRS_AT_ONCE = 65_536  # 64 MiB at 128 values
 _MOST_PICTURES = 15_000  # 112 million pairs: some ten gigabytes
 
 
-def unseen_by(manifests: Sequence[Manifest], people: Mapping[str, str]) -> list[str]:
-    """Names of people, of those with these fingerprints, that the bundles were not trained on.
+def untrained(manifests: Sequence[Manifest], folder: PeopleFolder) -> list[str]:
+    """Names of the people whom no bundle has learnt from, in its training or before it."""
+    trained = folder.known_to(frozenset().union(*(manifest.training.seen for manifest in manifests)))
+    return [name for name in folder.files if name not in trained]
+
+
+def unseen_by(manifests: Sequence[Manifest], folder: PeopleFolder) -> list[str]:
+    """Names of the people to measure the bundles on: whom none has learnt from.
 
     Those who chose thresholds are left out as well, where the others are enough to support a level. Raises DataError
     where nobody is left.
     """
-    trained = {person for each in manifests for person in each.training.seen}
-    unseen = [name for name, fingerprint in people.items() if fingerprint not in trained]
+    unseen = untrained(manifests, folder)
     if len(unseen) < 2:
-        raise DataError(f"{len(unseen)} of these {len(people)} people were not in training, nobody to compare")
-    chose = who_chose(manifests, {name: people[name] for name in unseen})
+        raise DataError(f"{len(unseen)} of these {len(folder.files)} people were not in training, nobody to compare")
+    chose = who_chose(manifests, folder, unseen)
     others = [name for name in unseen if name not in chose]
     return unseen if too_few_people(len(others), LEVELS[0]) else others
 
 
-def who_chose(manifests: Sequence[Manifest], people: Mapping[str, str]) -> set[str]:
-    """Names of people, of those with these fingerprints, that any bundle's thresholds were chosen on."""
-    chose = {person for each in manifests if each.calibration for person in each.calibration.data.people}
-    return {name for name, fingerprint in people.items() if fingerprint in chose}
+def who_chose(manifests: Sequence[Manifest], folder: PeopleFolder, names: Collection[str]) -> set[str]:
+    """Those of these names whose people chose the thresholds of any of the bundles."""
+    sources = [manifest.calibration.data.digests for manifest in manifests if manifest.calibration]
+    return folder.known_to(frozenset().union(*sources)) & {*names}
 
 
 def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:

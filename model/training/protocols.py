@@ -11,7 +11,7 @@ from model.data.splits import folds
 from model.embedding.engines import embed
 from model.error_rates.scores import Scores, accuracy, curve, precision
 from model.evaluation.scoring import score
-from model.training.tutorial import EpochReport, Recipe, Run, fit, split_pairs
+from model.training.tutorial import EpochReport, TutorialRecipe, TutorialRun, fit, split_pairs
 
 TUTORIAL_THRESHOLD = 0.5
 
@@ -36,23 +36,23 @@ class Figures:
     validation_loss: float
 
 
-def run_figures(run: Run, dataset: Dataset, pairs: Pairs) -> Figures:
+def run_figures(run: TutorialRun, dataset: Dataset, pairs: Pairs) -> Figures:
     """The figures of a finished run on these pairs of the data set."""
     scores = score(embed(run.network, dataset.crops), dataset.labels, pairs)
     return _figures(scores, run.reports[-1])
 
 
-def tutorial_protocol(dataset: Dataset, recipe: Recipe) -> Figures:
+def tutorial_protocol(dataset: Dataset, recipe: TutorialRecipe) -> Figures:
     """Trains on three quarters of the pairs and measures on the rest: the same people, often the same pictures."""
-    run, split = Run(recipe), split_pairs(dataset, recipe)
+    run, split = TutorialRun(recipe), split_pairs(dataset, recipe)
     _finish(fit(run, dataset.crops, split))
     return run_figures(run, dataset, split.test)
 
 
-def disjoint_protocol(dataset: Dataset, recipe: Recipe, count: int) -> Iterator[Figures]:
+def disjoint_protocol(dataset: Dataset, recipe: TutorialRecipe, count: int) -> Iterator[Figures]:
     """For each fold over people: trains on the others, measures on all pairs of the fold, never across folds."""
     for seen, unseen in folds(len(dataset.people), count, np.random.default_rng(recipe.seed)):
-        run, training = Run(recipe), dataset.of(seen)
+        run, training = TutorialRun(recipe), dataset.of(seen)
         _finish(fit(run, training.crops, split_pairs(training, recipe)))
         measured = dataset.of(unseen)
         yield run_figures(run, measured, all_pairs(measured.labels))

@@ -8,7 +8,7 @@ teach again; the average is more accurate than any one view, and serving gets it
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from model.data.dataset import Indices
 from model.embedding.backbones import weights_of
 from model.training.augmentation import augmented, view
 from model.training.losses import contrastive_of_all
+from model.training.run import TrainingRun
 
 Track: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps steps to show progress; `iter` shows none."""
@@ -54,10 +55,10 @@ class RoundReport:
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What is taught: wide crops (N, 3, h, w), the targets (N, embedding_size) and the people (N,) of pictures."""
+class DistillationData:
+    """Wide crops (N, 3, h, w), the embeddings that they are to have (N, embedding_size), and their people (N,)."""
 
-    wide: NDArray[np.uint8]
+    wide_crops: NDArray[np.uint8]
     targets: NDArray[np.float32]
     labels: Indices
 
@@ -74,34 +75,16 @@ def targets(network: nn.Module, wide: NDArray[np.uint8], track: Track = iter, ba
     return torch.cat(found).numpy()
 
 
-class TransferRun:
-    """A training run between two rounds: all that must survive for it to go on to the same result."""
+class TransferRun(TrainingRun[TransferRecipe, RoundReport]):
+    """A run that starts from the weights of a good network, and leaves that network alone."""
 
     def __init__(self, recipe: TransferRecipe, start: nn.Module) -> None:
-        self.recipe = recipe
         self.start = weights_of(start)
-        self.network = copy.deepcopy(start)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
-        self.reports: list[RoundReport] = []
+        network = copy.deepcopy(start)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+        super().__init__(recipe, network, optimizer, RoundReport)
 
-    def state(self) -> dict[str, Any]:
-        """Plain values and tensors only, so that it can be read back without running any code."""
-        return {
-            "recipe": asdict(self.recipe),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "reports": [asdict(report) for report in self.reports],
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`. Raises ValueError where it belongs to another recipe."""
-        if state["recipe"] != asdict(self.recipe):
-            raise ValueError("the checkpoint was made with another recipe")
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.reports = [RoundReport(**report) for report in state["reports"]]
-
-    def mixed(self) -> dict[str, Tensor]:
+    def interpolated_weights(self) -> dict[str, Tensor]:
         """The weights between the start's and the trained ones that the recipe's `mix` names.
 
         Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
@@ -110,25 +93,25 @@ class TransferRun:
         return {name: torch.lerp(old, trained[name], self.recipe.mix) for name, old in self.start.items()}
 
 
-def fit(run: TransferRun, lessons: Lessons, track: Track = iter) -> Iterator[RoundReport]:
+def fit(run: TransferRun, data: DistillationData, track: Track = iter) -> Iterator[RoundReport]:
     """Trains the rounds that the run still lacks; yields after each. Deterministic, resumed or not."""
     for number in range(len(run.reports) + 1, run.recipe.rounds + 1):
         rng = np.random.default_rng([run.recipe.seed, number])
         first = (number - 1) * _STEPS_A_ROUND
-        losses = [_step(run, lessons, first + step, rng) for step in track(range(_STEPS_A_ROUND))]
+        losses = [_step(run, data, first + step, rng) for step in track(range(_STEPS_A_ROUND))]
         report = RoundReport(number, *np.mean(losses, axis=0).tolist())
         run.reports.append(report)
         yield report
 
 
-def _step(run: TransferRun, lessons: Lessons, step: int, rng: np.random.Generator) -> tuple[float, float]:
+def _step(run: TransferRun, data: DistillationData, step: int, rng: np.random.Generator) -> tuple[float, float]:
     recipe = run.recipe
-    chosen = _chosen(lessons.labels, recipe, rng)
-    wanted = torch.from_numpy(lessons.targets[chosen])
+    chosen = _chosen(data.labels, recipe, rng)
+    wanted = torch.from_numpy(data.targets[chosen])
     run.network.train()
-    embeddings = run.network(augmented(lessons.wide[chosen], rng))
+    embeddings = run.network(augmented(data.wide_crops[chosen], rng))
     to_target = (embeddings - wanted).square().sum(dim=1).mean()
-    pairs = contrastive_of_all(embeddings, wanted, torch.from_numpy(lessons.labels[chosen]), recipe.margin)
+    pairs = contrastive_of_all(embeddings, wanted, torch.from_numpy(data.labels[chosen]), recipe.margin)
     run.optimizer.zero_grad()
     (to_target + recipe.pairs_weight * pairs).backward()
     for group in run.optimizer.param_groups:

@@ -1,8 +1,8 @@
 """Siamese training: a generator of epoch reports that prints and writes nothing; knows no files."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,17 +11,19 @@ from torch import Tensor
 
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs, tutorial_pairs
+from model.data.splits import PairSplit, part_pairs
 from model.embedding.backbones import BACKBONES
 from model.embedding.engines import embed
 from model.faces.face import CropGeometry
 from model.training.losses import contrastive
+from model.training.run import TrainingRun
 
 Track: TypeAlias = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 """Wraps the batches of an epoch to show progress; `iter` shows none."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TutorialRecipe:
     """Everything that decides the weights, besides the data. Defaults are the tutorial's."""
 
     name: str = "tutorial"
@@ -41,23 +43,11 @@ class Recipe:
 TUTORIAL_CROP = CropGeometry(height=56, width=46, channels=1, subsample=2)
 
 
-@dataclass(frozen=True)
-class PairSplit:
-    """The tutorial's protocol: pairs, not people, are parted; people of the test pairs were seen in training."""
-
-    training: Pairs
-    validation: Pairs
-    test: Pairs
-
-
-def split_pairs(dataset: Dataset, recipe: Recipe) -> PairSplit:
+def split_pairs(dataset: Dataset, recipe: TutorialRecipe) -> PairSplit:
     """The recipe's pairs, shuffled and parted. Raises DataError where there are too few people or pictures."""
     rng = np.random.default_rng(recipe.seed)
     pairs = tutorial_pairs(dataset.labels, recipe.genuine_pairs, recipe.impostor_pairs, rng)
-    shuffled = pairs[rng.permutation(len(pairs))]
-    test = round(len(pairs) * recipe.test_share)
-    validation = test + round((len(pairs) - test) * recipe.validation_share)
-    return PairSplit(shuffled[validation:], shuffled[test:validation], shuffled[:test])
+    return part_pairs(pairs, recipe.test_share, recipe.validation_share, rng)
 
 
 @dataclass(frozen=True)
@@ -67,38 +57,20 @@ class EpochReport:
     validation_loss: float  # after the epoch, without dropout
 
 
-class Run:
-    """A training run between two epochs: all that must survive for it to go on to the same result."""
+class TutorialRun(TrainingRun[TutorialRecipe, EpochReport]):
+    """A run that starts from random weights."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: TutorialRecipe) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe = recipe
         # Channels last: a step takes two thirds of the time.
-        network = BACKBONES[recipe.backbone]()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
+        built = BACKBONES[recipe.backbone]()
+        network = built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
         # Keras's RMSprop, whose defaults differ from PyTorch's.
-        self.optimizer = torch.optim.RMSprop(self.network.parameters(), lr=recipe.learning_rate, alpha=0.9, eps=1e-7)
-        self.reports: list[EpochReport] = []
-
-    def state(self) -> dict[str, Any]:
-        """Plain values and tensors only, so that it can be read back without running any code."""
-        return {
-            "recipe": asdict(self.recipe),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "reports": [asdict(report) for report in self.reports],
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`. Raises ValueError where it belongs to another recipe."""
-        if state["recipe"] != asdict(self.recipe):
-            raise ValueError("the checkpoint was made with another recipe")
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.reports = [EpochReport(**report) for report in state["reports"]]
+        optimizer = torch.optim.RMSprop(network.parameters(), lr=recipe.learning_rate, alpha=0.9, eps=1e-7)
+        super().__init__(recipe, network, optimizer, EpochReport)
 
 
-def fit(run: Run, crops: NDArray[np.uint8], split: PairSplit, track: Track = iter) -> Iterator[EpochReport]:
+def fit(run: TutorialRun, crops: NDArray[np.uint8], split: PairSplit, track: Track = iter) -> Iterator[EpochReport]:
     """Trains the epochs that the run still lacks; yields after each. Deterministic, resumed or not."""
     pixels = torch.from_numpy(crops)
     for epoch in range(len(run.reports) + 1, run.recipe.epochs + 1):
@@ -108,7 +80,7 @@ def fit(run: Run, crops: NDArray[np.uint8], split: PairSplit, track: Track = ite
         yield report
 
 
-def _train_epoch(run: Run, epoch: int, pixels: Tensor, pairs: Pairs, track: Track) -> float:
+def _train_epoch(run: TutorialRun, epoch: int, pixels: Tensor, pairs: Pairs, track: Track) -> float:
     # Seeded by epoch, so that shuffling and dropout are the same in a resumed run.
     torch.manual_seed(int(np.random.SeedSequence([run.recipe.seed, epoch]).generate_state(1)[0]))
     first, second = torch.from_numpy(pairs.first), torch.from_numpy(pairs.second)
@@ -121,7 +93,7 @@ def _train_epoch(run: Run, epoch: int, pixels: Tensor, pairs: Pairs, track: Trac
     return total / len(pairs)
 
 
-def train_step(run: Run, first: Tensor, second: Tensor, genuine: Tensor) -> Tensor:
+def train_step(run: TutorialRun, first: Tensor, second: Tensor, genuine: Tensor) -> Tensor:
     """One update from uint8 crops (N, channels, height, width) of both towers; returns the loss before it.
 
     The towers share one set of weights and one forward pass, but not their dropout.
@@ -135,7 +107,7 @@ def train_step(run: Run, first: Tensor, second: Tensor, genuine: Tensor) -> Tens
     return loss.detach()
 
 
-def _validation_loss(run: Run, crops: NDArray[np.uint8], pairs: Pairs) -> float:
+def _validation_loss(run: TutorialRun, crops: NDArray[np.uint8], pairs: Pairs) -> float:
     embeddings = torch.from_numpy(embed(run.network, crops))
     genuine = torch.from_numpy(pairs.genuine)
     return contrastive(embeddings[pairs.first], embeddings[pairs.second], genuine, run.recipe.margin).item()

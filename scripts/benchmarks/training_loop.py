@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from model.data.dataset import load
+from model.data.people import PeopleFolder
 from model.faces.finder import WholePicture
-from model.training.tutorial import TUTORIAL_CROP, Recipe, Run, fit, split_pairs, train_step
+from model.training.tutorial import TUTORIAL_CROP, TutorialRecipe, TutorialRun, fit, split_pairs, train_step
 
 
-def bare_epoch(run: Run, batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> float:
+def bare_epoch(run: TutorialRun, batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> float:
     """Seconds of the same number of updates on ready tensors."""
     run.network.train()
     started = time.perf_counter()
@@ -27,8 +28,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    dataset = load(options.data, WholePicture(TUTORIAL_CROP), min_pictures=2)
-    recipe = Recipe()
+    dataset = load(PeopleFolder(options.data), WholePicture(TUTORIAL_CROP), min_pictures=2)
+    recipe = TutorialRecipe()
     split = split_pairs(dataset, recipe)
     pixels = torch.from_numpy(dataset.crops)
     batches = [
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         )
         for rows in np.array_split(np.arange(len(split.training)), -(-len(split.training) // recipe.batch_pairs))
     ]
-    whole, bare = Run(recipe), Run(recipe)
+    whole, bare = TutorialRun(recipe), TutorialRun(recipe)
     epochs = fit(whole, dataset.crops, split)
     ratios, speeds = [], []
     for round_number in range(1, options.rounds + 1):

@@ -1,26 +1,29 @@
-"""Fine-tuning on an organisation's own people: never silently worse, and told plainly when it did not help.
+"""Fine-tunes a bundle on an organisation's own people, and keeps the better of the weights before and after.
 
-People are split in three: some train, some choose between the weights before and after and then the thresholds, some
-are only measured. Who chose is not who is measured, so that the figures of the last are honest.
+People are split in three: some train, some choose between the weights and then the thresholds, some are only measured.
+Nobody who chose is measured, so that the figures of the last third are honest; finetune.md says whether it helped.
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import terminal
-from recipes import checkpoint, transfer
+from recipes import checkpoint, options, transfer
+from recipes.options import RunOptions
 
 from model import bundle
 from model.bundle import Bundle
 from model.data.dataset import Dataset, load
-from model.data.people import DataError, fingerprints_in, people_in
+from model.data.people import PeopleFolder
+from model.data.splits import finetuning_split
 from model.embedding.embedder import Embedder
-from model.evaluation.calibration import require_support
-from model.evaluation.calibration_data import calibration_of
-from model.evaluation.comparison import compare
+from model.error_rates.sample_size import require_support
+from model.evaluation.calibration_data import calibrate_dataset
+from model.evaluation.comparison import Comparison, compare
+from model.manifest import Calibration
 from model.reports import finetuning, report
 from model.training.transfer import TransferRecipe
 
@@ -28,48 +31,42 @@ DEFAULTS = replace(TransferRecipe(), name="finetune", rounds=4, learning_rate=2e
 """No people given means a third each."""
 
 
-def run(options: argparse.Namespace, recipe: TransferRecipe) -> None:
-    init = transfer.starting_bundle(options, recipe)
-    training, calibration, test = split(options, init, recipe)
-    weights, trained = transfer.train(options, recipe, init, training)
-    held_out = [load(options.data, Embedder(init).faces, only=names) for names in (calibration, test)]
-    for dataset in held_out:
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    options.add_flags(parser, DEFAULTS, Path("runs/finetune"))
+    parser.add_argument("--init", required=True, help="the bundle to start from: a shipped one's name or a folder")
+    parser.add_argument("--keep-tuned", action="store_true", help="save the tuned weights even if they are worse")
+
+
+def run(given: argparse.Namespace) -> None:
+    where, recipe = options.run_options(given), options.recipe_of(given, DEFAULTS)
+    init, folder = transfer.starting_bundle(given.init, recipe), PeopleFolder(where.data)
+    rng, seen = np.random.default_rng(recipe.seed), init.manifest.training.seen
+    people = finetuning_split(folder, seen, recipe.calibration_people, recipe.test_people, rng)
+    require_support(len(people.calibration))
+    weights, trained = transfer.train(where, recipe, init, folder, people.training)
+    calibration, test = (load(folder, Embedder(init).faces, only=part) for part in (people.calibration, people.test))
+    for dataset in (calibration, test):
         terminal.show_skipped(dataset)
-    after = transfer.finished(options, recipe, init, weights, trained, held_out[0])
-    before = _calibrated_anew(init, options.out.name, held_out[0])
-    chosen = compare(Embedder(before), held_out[0], Embedder(after), held_out[0])
-    measured = compare(Embedder(before), held_out[1], Embedder(after), held_out[1])
-    helped = finetuning.is_better(chosen)
-    kept = after if helped or options.keep_tuned else before
-    bundle.save(options.out, kept)
-    text = finetuning.report(chosen, measured, people=len(held_out[1].people), kept_tuned=kept is after)
-    (options.out / "finetune.md").write_text(f"{text}\n\n{report.comparison(measured)}\n", encoding="utf-8")
-    record = {"kept": "tuned" if kept is after else "before", "chosen_on": asdict(chosen), "measured": asdict(measured)}
-    (options.out / "finetune.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    print(f"{text}\nsaved {options.out}")
-    checkpoint.beside(options.out).unlink(missing_ok=True)
+    after = transfer.trained_bundle(where, recipe, init, weights, trained, calibration)
+    before = init.recalibrated(where.out.name, _calibration(init, calibration))
+    chosen, measured = _compare(before, after, calibration), _compare(before, after, test)
+    tuned = given.keep_tuned or finetuning.is_better(chosen)
+    bundle.save(where.out, after if tuned else before)
+    _report(where, chosen, measured, len(test.people), tuned=tuned)
+    checkpoint.beside(where.out).unlink(missing_ok=True)
 
 
-def split(options: argparse.Namespace, init: Bundle, recipe: TransferRecipe) -> Sequence[list[str]]:
-    """Names of people to train on, to choose on and to measure on; whom the start has seen can only train."""
-    seen = init.manifest.training.seen
-    known = fingerprints_in(options.data)
-    files = people_in(options.data)
-    several = [name for name in files if len(files[name]) > 1]
-    free = [name for name in several if known[name] not in seen]
-    chosen, measured = (count or len(several) // 3 for count in (recipe.calibration_people, recipe.test_people))
-    if len(several) - chosen - measured < 2 or len(free) < chosen + measured:
-        raise DataError(
-            f"{options.data}: {len(several)} people have two pictures or more, {len(free)} of them not seen by the "
-            f"start; {chosen} to choose thresholds, {measured} to measure and two to train are too many"
-        )
-    require_support(chosen)
-    order = np.random.default_rng(recipe.seed).permutation(free).tolist()
-    held_out = order[:chosen], order[chosen : chosen + measured]
-    return [name for name in files if name not in {*held_out[0], *held_out[1]}], *held_out
+def _calibration(init: Bundle, dataset: Dataset) -> Calibration:
+    return calibrate_dataset(dataset, Embedder(init).embed(dataset.crops))
 
 
-def _calibrated_anew(init: Bundle, name: str, dataset: Dataset) -> Bundle:
-    embeddings = Embedder(init).embed(dataset.crops)
-    calibration = calibration_of(dataset, embeddings)
-    return replace(init, manifest=msgspec.structs.replace(init.manifest, name=name, calibration=calibration))
+def _compare(before: Bundle, after: Bundle, dataset: Dataset) -> Comparison:
+    return compare(Embedder(before), dataset, Embedder(after), dataset)
+
+
+def _report(where: RunOptions, chosen: Comparison, measured: Comparison, people: int, *, tuned: bool) -> None:
+    text = finetuning.report(chosen, measured, people, kept_tuned=tuned)
+    (where.out / "finetune.md").write_text(f"{text}\n\n{report.comparison(measured)}\n", encoding="utf-8")
+    record = {"kept": "tuned" if tuned else "before", "chosen_on": asdict(chosen), "measured": asdict(measured)}
+    (where.out / "finetune.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    print(f"{text}\nsaved {where.out}")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.domain import domain_of, is_unlike
+from model.domain import domain_of, is_out_of_domain
 from model.faces.face import Quality
 from model.manifest import Domain
 
@@ -18,7 +18,7 @@ def domain() -> Domain:
 
 
 def test_nearly_all_of_its_own_pictures_are_in_the_domain(domain: Domain) -> None:
-    unlike = sum(is_unlike(domain, q, e) for q, e in zip(QUALITIES, EMBEDDINGS, strict=True))
+    unlike = sum(is_out_of_domain(domain, q, e) for q, e in zip(QUALITIES, EMBEDDINGS, strict=True))
     assert 1 <= unlike <= 7  # at most two of a thousand by each end of each measure
 
 
@@ -28,13 +28,13 @@ def test_nearly_all_of_its_own_pictures_are_in_the_domain(domain: Domain) -> Non
 )
 def test_an_unusual_picture_is_not(domain: Domain, quality: Quality) -> None:
     usual = EMBEDDINGS[np.argsort(np.linalg.norm(EMBEDDINGS - MEAN, axis=1))[250]]
-    assert not is_unlike(domain, USUAL, usual)
-    assert is_unlike(domain, quality, usual)
+    assert not is_out_of_domain(domain, USUAL, usual)
+    assert is_out_of_domain(domain, quality, usual)
 
 
 def test_an_embedding_far_from_all_or_at_the_very_middle_is_not(domain: Domain) -> None:
-    assert is_unlike(domain, USUAL, np.full(8, 9, np.float32))
-    assert is_unlike(domain, USUAL, MEAN)
+    assert is_out_of_domain(domain, USUAL, np.full(8, 9, np.float32))
+    assert is_out_of_domain(domain, USUAL, MEAN)
 
 
 def test_few_people_make_a_wider_domain(domain: Domain) -> None:

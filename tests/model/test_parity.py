@@ -12,6 +12,7 @@ from app.main import create_app
 from app.settings import Settings
 from model import bundle
 from model.data.dataset import load
+from model.data.people import PeopleFolder
 from model.embedding.embedder import Embedder
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ async def test_an_upload_becomes_the_crop_that_training_saw(tmp_path: Path, name
             path = folder / f"p{person}" / f"{picture}.{kind.lower()}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(makers.encoded(portrait(person, picture, size=500), kind))
-    trained = load(folder, embedder.faces)
+    trained = load(PeopleFolder(folder), embedder.faces)
     seen: list[bytes] = []
 
     class Recording(Embedder):

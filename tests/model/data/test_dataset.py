@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from model.data.dataset import Dataset, Skipped, load
-from model.data.people import DataError, fingerprints_in, people_in
-from model.data.splits import folds, hold_out
+from model.data.people import DataError, PeopleFolder
 from model.faces.finder import WholePicture
 from model.images import decode
 from model.training.tutorial import TUTORIAL_CROP
@@ -22,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 def test_people_and_pictures_are_in_the_order_people_number_them(folder: Path) -> None:
     for number in range(4, 13):
         (folder / "p1" / f"{number}.pgm").write_bytes(makers.encoded(makers.face(0, number), "PPM"))
-    dataset = load(folder, FACES)
+    dataset = load(PeopleFolder(folder), FACES)
     assert dataset.people == tuple(f"p{i}" for i in range(1, 12))
     assert np.bincount(dataset.labels).tolist() == [12] + [3] * 10
     for number in range(4, 13):
@@ -33,14 +32,14 @@ def test_any_format_size_and_colour_will_do(folder: Path) -> None:
     colour = np.stack([makers.face(i, 0, 300, 200) for i in range(3)], axis=-1)
     for kind, name in [("PNG", "a.png"), ("JPEG", "b.jpeg"), ("WEBP", "c"), ("PPM", "d.ppm")]:
         (folder / "p1" / name).write_bytes(makers.encoded(colour, kind))
-    dataset = load(folder, FACES)
+    dataset = load(PeopleFolder(folder), FACES)
     assert np.bincount(dataset.labels)[0] == 7
     assert dataset.skipped == ()
 
 
 def test_training_and_serving_see_the_same_bytes(folder: Path) -> None:
     served = FACES.find(decode((folder / "p2" / "1.pgm").read_bytes())).crop
-    assert load(folder, FACES).crops[3].tobytes() == served.tobytes()
+    assert load(PeopleFolder(folder), FACES).crops[3].tobytes() == served.tobytes()
 
 
 def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) -> None:
@@ -53,9 +52,8 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
     (folder / "p5" / "gone.pgm").symlink_to("nowhere")
     for name in ("1.pgm", "2.pgm", "3.pgm"):
         (folder / "p6" / name).write_bytes(b"P5 broken")
-    dataset = load(folder, FACES, min_pictures=2)
+    dataset = load(PeopleFolder(folder), FACES, min_pictures=2)
     assert dataset.lost == (("p6", 3),)  # p4 has a good picture; an empty folder, or notes, lose nothing
-    assert dataset.without(dataset.fingerprints[:1]).lost == dataset.lost
     assert dataset.of([0, 1]).lost == ()
     assert set(dataset.skipped) == {
         Skipped(folder / "p1" / "2.pgm", "CorruptImage"),
@@ -75,62 +73,27 @@ def test_too_few_people_are_a_clear_error(tmp_path: Path, people: int) -> None:
     makers.write_people(tmp_path / "people", people, 2)
     (tmp_path / "people" / "nobody").mkdir(parents=True)
     with pytest.raises(DataError, match=f"{people} people with 1 or more usable pictures, need two"):
-        load(tmp_path / "people", FACES)
+        load(PeopleFolder(tmp_path / "people"), FACES)
 
 
 @pytest.mark.parametrize("pictures", [0, 2])
 def test_pictures_without_folders_of_people_are_a_clear_error(tmp_path: Path, pictures: int) -> None:
     for picture in range(pictures):
         (tmp_path / f"{picture}.pgm").write_bytes(makers.encoded(makers.face(picture), "PPM"))
-    for read in (people_in, fingerprints_in, lambda folder: load(folder, FACES)):
-        with pytest.raises(DataError, match=f"{tmp_path} holds no sub-folder of pictures a person"):
-            read(tmp_path)
-
-
-def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no folder"):
-        load(tmp_path / "nothing", FACES)
-
-
-def test_people_are_known_by_their_pictures_not_by_their_folders(folder: Path) -> None:
-    before = load(folder, FACES)
-    (folder / "p3").rename(folder / "p99")
-    after = load(folder, FACES)
-    assert set(before.fingerprints) == set(after.fingerprints)
-    left = after.without([before.fingerprints[2]])
-    assert len(left.people) == 10
-    assert "p99" not in left.people
-    with pytest.raises(DataError, match="in training"):
-        after.without(before.fingerprints[:10])
+    with pytest.raises(DataError, match=f"{tmp_path} holds no sub-folder of pictures a person"):
+        PeopleFolder(tmp_path)
 
 
 def test_its_digest_changes_with_any_picture(folder: Path) -> None:
-    before = load(folder, FACES).source
-    assert load(folder, FACES).source == before
+    before = load(PeopleFolder(folder), FACES).source
+    assert load(PeopleFolder(folder), FACES).source == before
     (folder / "p5" / "1.pgm").write_bytes(makers.encoded(makers.face(50), "PPM"))
-    assert load(folder, FACES).source.sha256 != before.sha256
+    assert load(PeopleFolder(folder), FACES).source.sha256 != before.sha256
 
 
 def test_a_subset_keeps_each_persons_pictures(folder: Path) -> None:
-    dataset: Dataset = load(folder, FACES)
+    dataset: Dataset = load(PeopleFolder(folder), FACES)
     subset = dataset.of([4, 1])
     assert subset.people == ("p5", "p2")
     assert subset.labels.tolist() == [0, 0, 0, 1, 1, 1]
     np.testing.assert_array_equal(subset.crops, dataset.crops[[12, 13, 14, 3, 4, 5]])
-
-
-def test_held_out_people_are_in_one_part_only() -> None:
-    training, held_out = hold_out(40, 10, np.random.default_rng(0))
-    assert sorted([*training, *held_out]) == list(range(40))
-    assert len(held_out) == 10
-    with pytest.raises(DataError):
-        hold_out(3, 2, np.random.default_rng(0))
-
-
-def test_folds_measure_everyone_once_and_never_on_the_trained() -> None:
-    parts = folds(41, 4, np.random.default_rng(0))
-    assert sorted(person for _, measured in parts for person in measured) == list(range(41))
-    for trained, measured in parts:
-        assert sorted([*trained, *measured]) == list(range(41))
-    with pytest.raises(DataError):
-        folds(7, 4, np.random.default_rng(0))

@@ -9,7 +9,7 @@ import pytest
 
 from model.data import lfw_lists
 from model.data.dataset import load
-from model.data.people import DataError
+from model.data.people import DataError, PeopleFolder
 from model.error_rates.intervals import Estimate
 from model.error_rates.scores import curve
 from model.evaluation.lfw_protocol import PairListFigures, accuracy_of_folds, best_threshold, figures, score
@@ -79,8 +79,8 @@ def folder(tmp_path: Path) -> Path:
 def test_pairs_that_lack_a_face_count_as_different(folder: Path) -> None:
     text = "3\nAnn 1 2\nAnn 1 3\nBob 1 2\nAnn 1 Bob 1\nAnn 3 Bob 2\nAnn 2 Bob 3\n"
     pairs = lfw_lists.read(write(folder / "list.txt", text))
-    lfw_lists.require_files(folder, [pairs])
-    dataset = load(folder, WholePicture(TUTORIAL_CROP))
+    lfw_lists.require_files(PeopleFolder(folder), [pairs])
+    dataset = load(PeopleFolder(folder), WholePicture(TUTORIAL_CROP))
     embeddings = (dataset.labels[:, np.newaxis] * [3.0, 4.0]).astype(np.float32)
     scores = score(dataset, embeddings, pairs)
     assert scores.distance.tolist() == [0, np.inf, 0, 5, np.inf, 5]
@@ -94,7 +94,7 @@ def test_pairs_that_lack_a_face_count_as_different(folder: Path) -> None:
 def test_a_picture_that_is_no_file_is_a_fault_of_the_list_not_of_the_face(folder: Path) -> None:
     pairs = lfw_lists.read(write(folder / "list.txt", "2\nAnn 1 2\nBob 1 9\nAnn 1 Bob 1\nAnn 2 Cy_X 1\n"))
     with pytest.raises(DataError, match="2 of 5 pictures that the list names are not there, the first of them Bob/Bob"):
-        lfw_lists.require_files(folder, [pairs])
+        lfw_lists.require_files(PeopleFolder(folder), [pairs])
 
 
 def measured(folder: Path, manifest: Manifest, impostor_pairs: int) -> PairListFigures:
@@ -102,7 +102,7 @@ def measured(folder: Path, manifest: Manifest, impostor_pairs: int) -> PairListF
     half = impostor_pairs // 2
     rows = ["Ann 1 2", "Bob 1 2"] * half + ["Ann 1 Bob 1", "Ann 2 Bob 2"] * half
     pairs = lfw_lists.read(write(folder / "list.txt", f"{impostor_pairs}\n" + "\n".join(rows)))
-    dataset = load(folder, WholePicture(TUTORIAL_CROP))
+    dataset = load(PeopleFolder(folder), WholePicture(TUTORIAL_CROP))
     scores = score(dataset, (dataset.labels[:, np.newaxis] * [3.0, 4.0]).astype(np.float32), pairs)
     return figures(manifest, dataset, pairs, scores)
 
@@ -121,7 +121,7 @@ def test_two_people_without_an_error_prove_little(folder: Path) -> None:
 
 def test_the_report_says_who_was_in_training_and_which_rates_are_uncertain(folder: Path) -> None:
     manifest = makers.make_bundle().manifest
-    ann = DataSource("before", "0" * 64, 3, (makers.fingerprint(folder / "Ann"),))
+    ann = DataSource("before", "0" * 64, 3, (" ".join(makers.known_by(folder / "Ann")),))
     seen = msgspec.structs.replace(manifest, training=msgspec.structs.replace(manifest.training, data=ann))
     for each, trained in ((manifest, 0), (seen, 1)):
         found = measured(folder, each, 30)
@@ -129,7 +129,7 @@ def test_the_report_says_who_was_in_training_and_which_rates_are_uncertain(folde
         text = lfw_report.markdown(each, "list.txt", found, "command")
         assert f"2 people: {trained} of them were in training, 0 chose" in text
         assert ("expect worse" in text) is bool(trained)
-        assert f"data sha256 `{load(folder, WholePicture(TUTORIAL_CROP)).source.sha256}`" in text
+        assert f"data sha256 `{load(PeopleFolder(folder), WholePicture(TUTORIAL_CROP)).source.sha256}`" in text
         assert "| equal error rate | 0 | 0 to 1 | 0 of 30: the rate is at most 0.1, were they independent |" in text
     few = replace(found, fnmr_at={0.1: Estimate(0.2, (0.1, 0.3))})
     assert "| FNMR at FMR 0.1 | 0.2 | 0.1 to 0.3 | 6, fewer than 30: uncertain |" in lfw_report.markdown(

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from model.data.dataset import Dataset, Skipped, load
-from model.data.people import DataError
+from model.data.people import DataError, Fingerprint, PeopleFolder
 from model.error_rates.scores import Scores
 from model.evaluation.acquisition import acquisition
 from model.evaluation.breakdown import by_group, fnmr_by_person, groups_in, taken_for_others_most, told_apart_most
@@ -94,7 +94,8 @@ def test_failures_to_acquire_count_in_generalised_rates() -> None:
     labels = np.array([0, 0, 0, 1, 1])
     lost = (Skipped(Path("d/a/4.png"), "NoFaceFound"), Skipped(Path("d/b/3.png"), "CorruptImage"))
     dataset = Dataset(
-        "d", ("a", "b"), ("x", "y"), np.zeros((5, 1, 2, 2), np.uint8), labels, ("f",) * 5,
+        "d", ("a", "b"), (Fingerprint("x", ()), Fingerprint("y", ())), np.zeros((5, 1, 2, 2), np.uint8), labels,
+        ("f",) * 5,
         (Quality(90, 0.5, 0.5, 0.0),) * 5, (*lost, Skipped(Path("d/c"), "TooFewPictures")),
     )  # fmt: skip
     found = acquisition(dataset)
@@ -116,7 +117,7 @@ def test_people_whose_every_picture_fails_count_as_well_and_files_that_are_no_pi
     for name in ("p1", "lost1"):
         (folder / name / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
         (folder / name / "notes.txt").write_text("hello")
-    found = acquisition(load(folder, WholePicture(TUTORIAL_CROP)))
+    found = acquisition(load(PeopleFolder(folder), WholePicture(TUTORIAL_CROP)))
     assert (found.failures, found.pictures) == (5, 20)
     assert (found.genuine_pairs, found.impostor_pairs) == (5 * 3, 20 * 19 // 2 - 15)
     assert (found.lost_people, found.other_files) == (5, 4)

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from model.data.people import DataError
+from model.error_rates.sample_size import require_support
 from model.error_rates.scores import Scores
-from model.evaluation.calibration import calibrate, require_support
+from model.evaluation.calibration import calibrate
 from model.manifest import Calibration, DataSource, GenuinePoint, GenuineTail
 
 SCORES = makers.simulated_scores(people=40, pictures=3)
@@ -93,7 +94,7 @@ def test_genuine_pairs_are_needed_here_or_lent() -> None:
 
 def test_one_picture_a_person_gives_thresholds_and_lends_the_fnmr(calibration: Calibration) -> None:
     others = DataSource("others", "1" * 64, 40, makers.CALIBRATION_DATA.people)
-    alone = calibrate(only_strangers(), others, lent=calibration.genuine_tail)
+    alone = calibrate(only_strangers(), others, fallback_genuine=calibration.genuine_tail)
     assert alone.genuine_tail is calibration.genuine_tail
     assert alone.data is others
     for mine, theirs in zip(alone.levels, calibration.levels, strict=True):
@@ -110,7 +111,10 @@ def test_one_picture_a_person_gives_thresholds_and_lends_the_fnmr(calibration: C
 
 def test_a_threshold_below_every_genuine_distance_has_no_known_fnmr() -> None:
     far = GenuineTail(makers.CALIBRATION_DATA, 9, (GenuinePoint(11.0, 0.5, (0.2, 0.8)),))
-    points = [level.operating_point for level in calibrate(only_strangers(), makers.CALIBRATION_DATA, lent=far).levels]
+    points = [
+        level.operating_point
+        for level in calibrate(only_strangers(), makers.CALIBRATION_DATA, fallback_genuine=far).levels
+    ]
     assert [(p.fnmr, p.fnmr_ci95) for p in points if p] == [(1.0, (0.0, 1.0))] * 2
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from model.data.dataset import Dataset
+from model.data.people import Fingerprint
 from model.embedding.embedder import distances
-from model.evaluation.calibration_data import calibration_of, histogram
+from model.evaluation.calibration_data import calibrate_dataset, histogram
 from model.faces.face import Quality
 from model.manifest import Histogram
 
@@ -15,7 +16,7 @@ SIZES = np.linspace(30, 250, 24).astype(int)
 DATASET = Dataset(
     name="line",
     people=tuple(f"p{i}" for i in range(12)),
-    fingerprints=tuple(f"f{i}" for i in range(12)),
+    fingerprints=tuple(Fingerprint(f"f{i}", ()) for i in range(12)),
     crops=np.zeros((24, 1, 2, 2), np.uint8),
     labels=LABELS,
     files=("x",) * 24,
@@ -24,7 +25,7 @@ DATASET = Dataset(
 
 
 def test_histograms_count_every_pair_and_every_face() -> None:
-    found = calibration_of(DATASET, EMBEDDINGS).histograms
+    found = calibrate_dataset(DATASET, EMBEDDINGS).histograms
     assert found is not None
     genuine = [0] * (len(found.genuine_distance.counts))
     impostor = [0] * (len(found.genuine_distance.counts))

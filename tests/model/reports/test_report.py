@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model.data.dataset import load
+from model.data.people import PeopleFolder
 from model.embedding.embedder import Embedder
 from model.error_rates.intervals import Estimate
 from model.error_rates.scores import Scores
@@ -28,7 +29,7 @@ def calibration(embedder: Embedder) -> Calibration:
 @pytest.fixture(scope="module")
 def evaluation(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     folder = makers.write_people(tmp_path_factory.mktemp("data") / "people", people=9, pictures=4)
-    dataset = load(folder, embedder.faces)
+    dataset = load(PeopleFolder(folder), embedder.faces)
     groups = {f"p{person + 1}": "all" for person in range(9)}
     return evaluate(embedder.manifest, dataset, score_all_pairs(embedder, dataset), groups=groups)
 
@@ -88,7 +89,7 @@ def test_that_those_of_few_pictures_are_told_apart_more_often_is_said_where_it_i
 
 
 def test_a_perfect_evaluation_of_nine_people_is_not_certain(embedder: Embedder, tmp_path: Path) -> None:
-    dataset = load(makers.write_people(tmp_path / "people", people=9, pictures=2), embedder.faces)
+    dataset = load(PeopleFolder(makers.write_people(tmp_path / "people", people=9, pictures=2)), embedder.faces)
     scores = score_all_pairs(embedder, dataset)
     perfect = Scores(np.where(scores.genuine, 0.0, 9.0), scores.genuine, scores.first, scores.second)
     found = evaluate(embedder.manifest, dataset, perfect)
@@ -104,7 +105,7 @@ def test_lost_people_and_other_files_are_told(embedder: Embedder, tmp_path: Path
     (folder / "lost").mkdir()
     (folder / "lost" / "1.pgm").write_bytes(b"P5 broken")
     (folder / "p1" / "notes.txt").write_text("hello")
-    dataset = load(folder, embedder.faces)
+    dataset = load(PeopleFolder(folder), embedder.faces)
     found = evaluate(embedder.manifest, dataset, score_all_pairs(embedder, dataset))
     text = report.markdown(embedder.manifest, found, "command")
     assert "In 1 of 19 photos no face could be used" in text

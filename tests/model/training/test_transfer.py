@@ -1,4 +1,3 @@
-import argparse
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -8,19 +7,21 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from recipes import finetune, transfer
+from recipes import transfer
+from recipes.options import RunOptions
 from service.drawn_faces import portrait
 from torch import Tensor, nn
 
 from model.bundle import Bundle
 from model.data.dataset import load
-from model.data.people import DataError, fingerprints_in
+from model.data.people import DataError, PeopleFolder
+from model.data.splits import finetuning_split, transfer_split
 from model.evaluation.scoring import unseen_by
 from model.faces.finder import WholePicture
 from model.manifest import DataSource
 from model.training.augmentation import WIDER, view
 from model.training.losses import contrastive_of_all
-from model.training.transfer import Lessons, TransferRecipe, TransferRun, fit, targets
+from model.training.transfer import DistillationData, TransferRecipe, TransferRun, fit, targets
 from model.training.tutorial import TUTORIAL_CROP
 
 RECIPE = TransferRecipe(rounds=2, pairs_of_pictures=2, single_pictures=2, learning_rate=1e-3)
@@ -45,8 +46,8 @@ def start() -> Small:
     return Small().eval()
 
 
-def lessons(start: Small) -> Lessons:
-    return Lessons(WIDE, targets(start, WIDE), LABELS)
+def distillation_data(start: Small) -> DistillationData:
+    return DistillationData(WIDE, targets(start, WIDE), LABELS)
 
 
 def test_a_target_is_the_mean_of_six_views(start: Small) -> None:
@@ -59,7 +60,7 @@ def test_a_target_is_the_mean_of_six_views(start: Small) -> None:
 def test_training_brings_spoilt_views_to_the_targets_and_leaves_the_start_alone(start: Small) -> None:
     before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
     run = TransferRun(RECIPE, start)
-    reports = list(fit(run, lessons(start)))
+    reports = list(fit(run, distillation_data(start)))
     assert [report.round for report in reports] == [1, 2]
     assert reports[1].to_target < reports[0].to_target
     for name, tensor in start.state_dict().items():
@@ -68,12 +69,12 @@ def test_training_brings_spoilt_views_to_the_targets_and_leaves_the_start_alone(
 
 def test_a_resumed_run_gives_the_same_weights(start: Small) -> None:
     whole, first, second = (TransferRun(RECIPE, start) for _ in range(3))
-    list(fit(whole, lessons(start)))
-    next(fit(first, lessons(start)))
+    list(fit(whole, distillation_data(start)))
+    next(fit(first, distillation_data(start)))
     second.restore(first.state())
-    assert [report.round for report in fit(second, lessons(start))] == [2]
-    for name, tensor in whole.mixed().items():
-        torch.testing.assert_close(second.mixed()[name], tensor, rtol=0, atol=0)
+    assert [report.round for report in fit(second, distillation_data(start))] == [2]
+    for name, tensor in whole.interpolated_weights().items():
+        torch.testing.assert_close(second.interpolated_weights()[name], tensor, rtol=0, atol=0)
 
 
 def test_another_recipes_checkpoint_is_refused(start: Small) -> None:
@@ -84,8 +85,8 @@ def test_another_recipes_checkpoint_is_refused(start: Small) -> None:
 
 def test_the_mix_lies_between_start_and_trained(start: Small) -> None:
     run = TransferRun(replace(RECIPE, mix=0.25, rounds=1), start)
-    list(fit(run, lessons(start)))
-    for name, mixed in run.mixed().items():
+    list(fit(run, distillation_data(start)))
+    for name, mixed in run.interpolated_weights().items():
         expected = 0.75 * start.state_dict()[name] + 0.25 * run.network.state_dict()[name]
         torch.testing.assert_close(mixed, expected)
 
@@ -116,35 +117,32 @@ def start_that_saw(people: Iterable[str], before: Iterable[str] = ()) -> Bundle:
 
 
 def test_whom_the_start_has_seen_can_only_train(tmp_path: Path) -> None:
-    folder = makers.write_people(tmp_path / "people", people=26, pictures=2)
-    known = list(fingerprints_in(folder).values())
-    init, seen = start_that_saw(known[:3], before=known[3:6]), {f"p{i}" for i in range(1, 7)}
-    recipe = TransferRecipe(calibration_people=9, test_people=9)
-    found = transfer.split(folder, init, recipe)
-    assert (len(found.training), len(found.calibration)) == (26 - 18, 9)
-    assert seen <= {*found.training}
-    assert not {*found.training} & {*found.calibration}
-    training, *held_out = finetune.split(argparse.Namespace(data=folder), init, recipe)
-    assert seen <= {*training}
-    assert not seen & {*held_out[0], *held_out[1]}
-    many = start_that_saw(known[:3], before=known[3:9])
-    with pytest.raises(DataError, match="people whom the start has not seen"):
-        transfer.split(folder, many, recipe)
-    with pytest.raises(DataError, match="17 of them not seen"):
-        finetune.split(argparse.Namespace(data=folder), many, recipe)
+    folder = PeopleFolder(makers.write_people(tmp_path / "people", people=26, pictures=2))
+    known = [folder.fingerprint(name).recorded for name in folder.files]
+    seen = start_that_saw(known[:3], before=known[3:6]).manifest.training.seen
+    many = start_that_saw(known[:3], before=known[3:9]).manifest.training.seen
+    for split, reason in (
+        (transfer_split, "people whom the start has not seen"),
+        (finetuning_split, "17 of them not seen"),
+    ):
+        parts = split(folder, seen, 9, 9, np.random.default_rng(0))
+        assert {f"p{number}" for number in range(1, 7)} <= {*parts.training}
+        assert (len(parts.training), len(parts.calibration), len(parts.test)) == (8, 9, 9)
+        with pytest.raises(DataError, match=reason):
+            split(folder, many, 9, 9, np.random.default_rng(0))
 
 
 def test_a_bundle_remembers_whom_its_start_has_seen(tmp_path: Path) -> None:
-    dataset = load(makers.write_people(tmp_path / "people", people=21, pictures=2), WholePicture(TUTORIAL_CROP))
-    known = dataset.fingerprints
+    folder = PeopleFolder(makers.write_people(tmp_path / "people", people=21, pictures=2))
+    dataset = load(folder, WholePicture(TUTORIAL_CROP))
+    known = [fingerprint.recorded for fingerprint in dataset.fingerprints]
     init = start_that_saw(known[:3], before=known[3:6])
-    options = argparse.Namespace(out=tmp_path / "ours", credit=[])
+    where = RunOptions(folder.path, tmp_path / "ours")
     recipe = replace(RECIPE, backbone="tutorial")
     trained, held_out = dataset.of([6, 7]).source, dataset.of(range(8, 18))
-    manifest = transfer.finished(options, recipe, init, init.weights, trained, held_out).manifest
-    assert manifest.training.data.people == known[6:8]
+    manifest = transfer.trained_bundle(where, recipe, init, init.weights, trained, held_out).manifest
+    assert manifest.training.data.people == tuple(known[6:8])
     assert sorted(manifest.training.seen_before) == sorted(known[:6])
-    assert manifest.training.seen == {*known[:8]}
-    people = dict(zip(dataset.people, known, strict=True))
+    assert sorted(manifest.training.seen_people) == sorted(known[:8])
     again = msgspec.structs.replace(manifest, calibration=None)
-    assert unseen_by([again], people) == list(dataset.people[8:])
+    assert unseen_by([again], folder) == list(dataset.people[8:])

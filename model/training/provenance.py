@@ -1,4 +1,4 @@
-"""A network and where it comes from to the manifest of its bundle."""
+"""A trained network and where it comes from to the manifest of its bundle; saves nothing."""
 
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from model.faces.face import CropGeometry
 from model.manifest import Calibration, DataSource, Detector, Manifest, Training
 
 
-def manifest(
+def manifest_of(
     network: nn.Module,
     name: str,
     crop: CropGeometry,
@@ -27,6 +27,11 @@ def manifest(
     calibration: Calibration | None = None,
     seen_before: Iterable[str] = (),
 ) -> Manifest:
+    """The manifest of a bundle that is about to be saved: digests of the weights are filled in then.
+
+    The network embeds the golden crops, for the self-test. `recipe` names its `backbone`. `seen_before`: manifest
+    entries of the people whom the starting weights had learnt from.
+    """
     golden = embed(network, golden_crops(crop))
     return Manifest(
         name=name,
@@ -52,7 +57,7 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> str:
     git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return git.stdout.strip() or "unknown"
