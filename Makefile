@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce screenshots openapi benchmark campaigns clean
+.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi benchmark campaigns clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -70,6 +70,9 @@ reproduce: $(VENV)/developed     ## both protocols, five seeds each
 
 screenshots: $(VENV)/developed  ## pictures of the page, the README's among them; needs chromium
 	$(BIN)/python scripts/screenshots.py
+
+readme: $(VENV)/developed        ## the README's figures, from the committed results
+	$(BIN)/python scripts/readme.py
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json

@@ -15,11 +15,10 @@ from torch import Tensor
 from model.faces.face import FaceFinder
 from model.faces.finder import MainFace, WholePicture
 from model.faces.mtcnn import Mtcnn
-from model.manifest import BundleError, Calibration, Manifest
+from model.manifest import MANIFEST, BundleError, Calibration, Manifest, read
 
 WEIGHTS = "weights.safetensors"
 DETECTOR = "detector.safetensors"
-MANIFEST = "manifest.json"
 SHIPPED = Path(__file__).parent / "bundles"
 
 
@@ -45,10 +44,7 @@ def find(name_or_folder: str) -> Path:
 
 def load(folder: Path) -> Bundle:
     """The bundle in `folder`. Raises BundleError where anything is missing, unknown, altered or not finite."""
-    try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BundleError(f"bundle {folder}: {error}") from error
+    manifest = read(folder)
     detector = manifest.detector
     return Bundle(
         manifest,

@@ -40,8 +40,7 @@ class Policy:
         if manifest.calibration is None:
             raise BundleError(f"bundle '{manifest.name}' has no operating points: it was never calibrated")
         self._calibration: Calibration = manifest.calibration
-        points = (level.operating_point for level in self._calibration.levels)
-        self.operating_points = {point.fmr: point for point in points if point is not None}
+        self.operating_points = self._calibration.operating_points
         self.default_fmr = self._calibration.default_fmr if default_fmr is None else default_fmr
         if self.default_fmr not in self.operating_points:
             supported = ", ".join(f"{fmr:g}" for fmr in self.operating_points) or "none"

@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from model.faces.face import CropGeometry, Length, Search
+
+MANIFEST = "manifest.json"
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -151,6 +154,11 @@ class Calibration(Strict, frozen=True):
     histograms: Histograms | None = None
     domain: Domain | None = None
 
+    @property
+    def operating_points(self) -> dict[float, OperatingPoint]:
+        """The levels that the data supports, in their order: FMR to operating point."""
+        return {level.fmr: level.operating_point for level in self.levels if level.operating_point}
+
 
 class Detector(Strict, frozen=True):
     """Finds faces and their landmarks before they are cropped; its weights are a file of the bundle."""
@@ -186,6 +194,14 @@ class Manifest(Strict, frozen=True):
 
 def _digests(people: Iterable[str]) -> frozenset[str]:
     return frozenset(digest for entry in people for digest in entry.split())
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of the bundle in `folder`, without its weights. Raises BundleError."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BundleError(f"bundle {folder}: {error}") from error
 
 
 def contract_id(manifest: Manifest) -> str:

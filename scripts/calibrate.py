@@ -19,6 +19,7 @@ from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.evaluation.scoring import untrained, who_chose
 from model.manifest import Calibration, Level, Manifest
+from model.reports.markdown import table
 
 
 def main() -> None:
@@ -68,9 +69,10 @@ def report(calibration: Calibration, gallery: int) -> str:
     """The levels as a table, and what they mean for a stranger who is compared with `gallery` people."""
     own = calibration.genuine_tail is None or calibration.genuine_tail.data == calibration.data
     lines = [
-        f"| FMR | threshold | FMR, 95 % | FNMR (95 %) | a stranger is close to one of {gallery} people |",
-        "|---|---|---|---|---|",
-        *(_row(level, gallery) for level in calibration.levels),
+        table(
+            ["FMR", "threshold", "FMR, 95 %", "FNMR (95 %)", f"a stranger is close to one of {gallery} people"],
+            [_row(level, gallery) for level in calibration.levels],
+        ),
         f"default level: {calibration.default_fmr:g}; intervals: the wider of exact binomial and bootstrap over people",
         "The last column takes the comparisons of one stranger for independent: 1 - (1 - FMR)^people.",
     ]
@@ -82,14 +84,13 @@ def report(calibration: Calibration, gallery: int) -> str:
     return "\n".join(lines)
 
 
-def _row(level: Level, gallery: int) -> str:
+def _row(level: Level, gallery: int) -> list[str]:
     point = level.operating_point
     if point is None:
-        return f"| {level.fmr:g} | not supported: {level.reason} | | | |"
+        return [f"{level.fmr:g}", f"not supported: {level.reason}", "", "", ""]
     fmr, fnmr = (f"{low:.3g} to {high:.3g}" for low, high in (point.fmr_ci95, point.fnmr_ci95))
     chance, most = (f"{1 - (1 - rate) ** gallery:.2g}" for rate in (level.fmr, point.fmr_ci95[1]))
-    cells = [f"{level.fmr:g}", f"{point.threshold:.6f}", fmr, f"{point.fnmr:.3g} ({fnmr})", f"{chance}, at most {most}"]
-    return f"| {' | '.join(cells)} |"
+    return [f"{level.fmr:g}", f"{point.threshold:.6f}", fmr, f"{point.fnmr:.3g} ({fnmr})", f"{chance}, at most {most}"]
 
 
 if __name__ == "__main__":

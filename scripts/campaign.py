@@ -97,11 +97,11 @@ def _figures(state: State) -> str:
     return "\n".join(lines)
 
 
-def row(state: State) -> str:
-    """A line of a table: the campaign, its cases, faults, and what came of most of them."""
+def row(state: State) -> list[str]:
+    """Cells of a table: the campaign, its cases, faults, and what came of most of them."""
     most = sorted(state.counts.items(), key=lambda item: -item[1])[:4]
     outcome = ", ".join(f"{count:,} {name}" for name, count in most)
-    return f"| `{state.campaign}` | {state.done:,} | {len(state.faults)} | {outcome} |"
+    return [f"`{state.campaign}`", f"{state.done:,}", f"{len(state.faults)}", outcome]
 
 
 def _growth(state: State) -> float:

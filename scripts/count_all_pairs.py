@@ -16,6 +16,7 @@ from model.decision import Policy
 from model.embedding.embedder import Embedder
 from model.error_rates.all_pairs import Counts, count
 from model.evaluation.scoring import unseen_by
+from model.reports.markdown import table
 
 
 def main() -> None:
@@ -30,21 +31,23 @@ def main() -> None:
     dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     thresholds = np.array([point.threshold for point in points])
-    found = count(embedder.embed(dataset.crops), dataset.labels, thresholds, terminal.progress("block"))
-    print(f"{found.impostor_pairs} impostor and {found.genuine_pairs} genuine pairs")
-    print("| level (FMR) | threshold | FMR (95 %) | FNMR (95 %) |\n|---|---|---|---|")
-    for index, point in enumerate(points):
-        print(f"| {point.fmr:g} | {point.threshold:.6f} | {_fmr(found, index)} | {_fnmr(found, index)} |")
+    counts = count(embedder.embed(dataset.crops), dataset.labels, thresholds, terminal.progress("block"))
+    print(f"{counts.impostor_pairs} impostor and {counts.genuine_pairs} genuine pairs")
+    rows = [
+        [f"{point.fmr:g}", f"{point.threshold:.6f}", _fmr(counts, index), _fnmr(counts, index)]
+        for index, point in enumerate(points)
+    ]
+    print(table(["level (FMR)", "threshold", "FMR (95 %)", "FNMR (95 %)"], rows))
 
 
-def _fmr(found: Counts, index: int) -> str:
-    low, high = found.ci95(0, index)
-    return f"{found.accepted_share(0)[index]:.4g} ({low:.3g} to {high:.3g})"
+def _fmr(counts: Counts, index: int) -> str:
+    low, high = counts.ci95(0, index)
+    return f"{counts.accepted_share(0)[index]:.4g} ({low:.3g} to {high:.3g})"
 
 
-def _fnmr(found: Counts, index: int) -> str:
-    low, high = found.ci95(1, index)
-    return f"{1 - found.accepted_share(1)[index]:.4g} ({1 - high:.3g} to {1 - low:.3g})"
+def _fnmr(counts: Counts, index: int) -> str:
+    low, high = counts.ci95(1, index)
+    return f"{1 - counts.accepted_share(1)[index]:.4g} ({1 - high:.3g} to {1 - low:.3g})"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from model import bundle
 from model.data.people import DataError
 from model.evaluation.drift import Counts, Drift, distance_drift, drift
 from model.manifest import Histogram, Histograms
+from model.reports.markdown import table
 
 QUALITIES = {
     "facepair_face_size_pixels": "size_px",
@@ -47,14 +48,15 @@ def report(calibrated: Histograms, text: str, before: str = "") -> str:
         expected: Histogram = getattr(calibrated, name)
         seen = _seen(text, before, series, expected)
         qualities.append(drift(name, np.array(expected.counts, np.float64), seen))
-    lines = ["| measure | seen | index | by chance under | verdict |", "|---|---|---|---|---|"]
-    lines += [_row(each) for each in (distances, *qualities)]
+    rows = [_row(measured) for measured in (distances, *qualities)]
+    lines = [table(["measure", "seen", "index", "by chance under", "verdict"], rows)]
     lines.append(f"Of the pairs compared, {share:.0%} are of one person, as the distances fit best.")
     return "\n".join([*lines, _meaning(distances, qualities)])
 
 
-def _row(found: Drift) -> str:
-    return f"| {found.measure} | {found.seen} | {found.index:.3f} | {found.chance:.3f} | {found.verdict} |"
+def _row(measured: Drift) -> list[str]:
+    index, chance = f"{measured.index:.3f}", f"{measured.chance:.3f}"
+    return [measured.measure, f"{measured.seen}", index, chance, measured.verdict]
 
 
 def _meaning(distances: Drift, qualities: list[Drift]) -> str:

@@ -14,6 +14,7 @@ from scipy import stats
 
 from model.error_rates.at_thresholds import Rates
 from model.error_rates.scores import Scores
+from model.reports.markdown import table
 
 SITUATIONS = {
     "pairs independent": (0.0, 3),
@@ -27,11 +28,11 @@ _GENUINE, _THRESHOLD, _IMPOSTOR, _EQUAL = 0.0, 2.0, 4.0, 3
 
 @dataclass(frozen=True)
 class Coverage:
-    """A rate that is true, and the shares of runs whose intervals hold it: exact binomial, and the wider as told."""
+    """The true rate, and the shares of runs whose exact binomial and whose reported interval contain it."""
 
     rate: float
     binomial: float
-    told: float
+    reported: float
 
 
 def main() -> None:
@@ -40,12 +41,14 @@ def main() -> None:
     parser.add_argument("--people", type=terminal.positive, default=80)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print("| situation | rate | exact binomial holds it | the interval that is told holds it |\n|---|---|---|---|")
+    rows = []
     for situation in SITUATIONS:
         found = coverage(situation, options.people, options.runs, options.seed, terminal.progress("run"))
-        for name, each in zip(("FMR", "FNMR"), found, strict=True):
-            held = f"{100 * each.binomial:.1f} % | {100 * each.told:.1f} %"
-            print(f"| {situation} | {name} {each.rate:.3g} | {held} |", flush=True)
+        for name, rate in zip(("FMR", "FNMR"), found, strict=True):
+            held = [f"{100 * rate.binomial:.1f} %", f"{100 * rate.reported:.1f} %"]
+            rows.append([situation, f"{name} {rate.rate:.3g}", *held])
+    head = ["situation", "rate", "exact binomial contains the true rate", "reported interval contains the true rate"]
+    print(table(head, rows))
 
 
 def coverage(
@@ -61,9 +64,9 @@ def coverage(
         scores = simulated(rng, people, spread, most)
         rates = Rates(scores, np.array([_THRESHOLD]))
         errors = [scores.impostor_distances <= _THRESHOLD, scores.genuine_distances > _THRESHOLD]
-        for kind, (truth, told) in enumerate(((fmr, rates.fmr_ci95(0)), (fnmr, rates.fnmr_ci95(0)))):
+        for kind, (truth, reported) in enumerate(((fmr, rates.fmr_ci95(0)), (fnmr, rates.fnmr_ci95(0)))):
             exact = stats.binomtest(int(errors[kind].sum()), len(errors[kind])).proportion_ci(method="exact")
-            held[kind] += [exact.low <= truth <= exact.high, told[0] <= truth <= told[1]]
+            held[kind] += [exact.low <= truth <= exact.high, reported[0] <= truth <= reported[1]]
     return Coverage(fmr, *(held[0] / runs)), Coverage(fnmr, *(held[1] / runs))
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from model.data.dataset import Dataset, load
 from model.data.people import PeopleFolder
 from model.faces.finder import WholePicture
+from model.reports.markdown import table
 from model.training.protocols import disjoint_protocol, mean, tutorial_protocol
 from model.training.tutorial import TUTORIAL_CROP, TutorialRecipe
 
@@ -41,13 +42,13 @@ def measure(protocol: str, dataset: Dataset, recipe: TutorialRecipe, folds: int)
     return mean(disjoint_protocol(dataset, recipe, folds))
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
+def summary(results: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: median and range over the seeds, a column a protocol."""
-    lines = ["| measure | " + " | ".join(PROTOCOLS.values()) + " |", "|---" * (1 + len(PROTOCOLS)) + "|"]
+    rows = []
     for name, title in MEASURES.items():
         cells = [_cell([row[name] for row in results if row["protocol"] == protocol]) for protocol in PROTOCOLS]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([title, *cells])
+    return table(["measure", *PROTOCOLS.values()], rows) + "\n"
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -74,8 +75,8 @@ def main() -> None:
         with terminal.replacing(options.out) as scratch:
             scratch.write_text(json.dumps(results, indent=1) + "\n")
     with terminal.replacing(options.out.with_suffix(".md")) as scratch:
-        scratch.write_text(f"## Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{table(results)}")
-    print(table(results))
+        scratch.write_text(f"## Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{summary(results)}")
+    print(summary(results))
 
 
 if __name__ == "__main__":

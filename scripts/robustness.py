@@ -19,7 +19,7 @@ from model.decision import Policy
 from model.embedding.embedder import Embedder
 from model.evaluation.robustness import KINDS, Point, measure
 from model.evaluation.scoring import unseen_by
-from model.reports.sections import table
+from model.reports.markdown import table
 
 
 def main() -> None:

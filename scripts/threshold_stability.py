@@ -21,6 +21,7 @@ from model.embedding.embedder import Embedder
 from model.error_rates.at_thresholds import Rates
 from model.evaluation.calibration import calibrate
 from model.evaluation.scoring import score, untrained
+from model.reports.markdown import table
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         for _ in terminal.progress("split")(range(options.splits))
         for row in _split(dataset, embeddings, halves(len(dataset.people), rng))
     ]
-    print(table(rows, options.splits))
+    print(summary(rows, options.splits))
 
 
 Row = tuple[float, float, bool, bool]
@@ -54,8 +55,7 @@ def _split(dataset: Dataset, embeddings: NDArray[np.float32], parts: tuple[Indic
     scores = [
         score(embeddings[rows], dataset.labels[rows], all_pairs(dataset.labels[rows])) for rows in (chosen, others)
     ]
-    levels = calibrate(scores[0], dataset.source).levels
-    points = [level.operating_point for level in levels if level.operating_point]
+    points = calibrate(scores[0], dataset.source).operating_points.values()
     realised = Rates(scores[1], np.array([point.threshold for point in points]))
     rows = []
     for index, point in enumerate(points):
@@ -64,17 +64,23 @@ def _split(dataset: Dataset, embeddings: NDArray[np.float32], parts: tuple[Indic
     return rows
 
 
-def table(rows: list[Row], splits: int) -> str:
-    lines = [
-        "| FMR | splits | realised FMR, lowest to highest | inside the promised interval | its own interval holds it |",
-        "|---|---|---|---|---|",
-    ]
+def summary(rows: list[Row], splits: int) -> str:
+    lines = []
     for level in dict.fromkeys(row[0] for row in rows):
         found = [row for row in rows if row[0] == level]
         rates, promised, own = [row[1] for row in found], sum(row[2] for row in found), sum(row[3] for row in found)
-        cells = [f"{level:g}", f"{len(found)} of {splits}", f"{min(rates):.3g} to {max(rates):.3g}", promised, own]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+        realised = f"{min(rates):.3g} to {max(rates):.3g}"
+        lines.append([f"{level:g}", f"{len(found)} of {splits}", realised, f"{promised}", f"{own}"])
+    return table(
+        [
+            "FMR",
+            "splits",
+            "realised FMR, lowest to highest",
+            "inside the promised interval",
+            "its own interval holds it",
+        ],
+        lines,
+    )
 
 
 if __name__ == "__main__":

@@ -36,3 +36,18 @@ def test_importing_the_service_reads_and_starts_nothing() -> None:
     bad = {"FACEPAIR_PORT": "x", "PATH": "/usr/bin"}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bad, cwd=ROOT)
     assert run.stdout.split() == ["1", "False"]
+
+
+@pytest.mark.parametrize("module", ["model.images", "model.manifest", "model.decision", "model.data.people"])
+def test_what_needs_no_network_does_not_wait_for_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'model.bundle' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_manifest_is_read_without_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from model.manifest import read\n"
+        "print(read(Path('model/bundles/default')).name, 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.split() == ["default", "False"]

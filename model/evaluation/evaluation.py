@@ -119,9 +119,8 @@ def _statistics(rates: Curve, genuine: float) -> NDArray[np.float64]:
 
 def _threshold(calibration: Calibration | None, rates: Curve) -> float:
     """Of the default level; where the bundle was never calibrated, of the equal error rate."""
-    for level in calibration.levels if calibration else ():
-        if calibration and level.operating_point and level.fmr == calibration.default_fmr:
-            return level.operating_point.threshold
+    if calibration:
+        return calibration.operating_points[calibration.default_fmr].threshold
     return float(rates.thresholds[np.argmin(np.abs(rates.fmr - rates.fnmr))])
 
 
@@ -139,10 +138,9 @@ def _shared_people(dataset: Dataset, calibration: Calibration | None) -> int:
 
 
 def _rates(scores: Scores, calibration: Calibration | None) -> tuple[RatesAtThreshold, ...]:
-    levels = calibration.levels if calibration else ()
-    points = [level.operating_point for level in levels if level.operating_point]
-    if not points:
+    if calibration is None:
         return ()
+    points = calibration.operating_points.values()
     rate = Rates(scores, np.array([point.threshold for point in points]))
     return tuple(
         RatesAtThreshold(

@@ -1,7 +1,7 @@
 """The three networks of MTCNN, and what they say about square windows; knows nothing of pyramids or pictures.
 
 Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks" (2016), with the
-layers of the PyPI package `mtcnn` 1.0.0, whose weights `convert.py` reads.
+layers of the PyPI package `mtcnn` 1.0.0, whose weights `scripts/published/mtcnn.py` reads.
 """
 
 from collections import OrderedDict

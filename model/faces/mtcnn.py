@@ -1,6 +1,6 @@
 """An RGB picture to all faces in it: boxes, scores and five landmarks each; knows nothing of crops or embeddings.
 
-The search of Zhang et al. (2016), see `model.cascade`: PNet proposes windows on a pyramid of scales, RNet and ONet
+The search of Zhang et al. (2016): PNet proposes windows on a pyramid of scales, RNet and ONet
 judge and move them, and ONet adds the landmarks. The arithmetic is that of the PyPI package `mtcnn` 1.0.0.
 """
 

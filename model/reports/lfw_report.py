@@ -8,6 +8,7 @@ import msgspec
 from model.evaluation.lfw_protocol import PairListFigures
 from model.manifest import Manifest, contract_id
 from model.reports import sections
+from model.reports.markdown import table
 
 
 def write(folder: Path, manifest: Manifest, name: str, figures: PairListFigures, command: str) -> str:
@@ -30,7 +31,7 @@ def markdown(manifest: Manifest, name: str, figures: PairListFigures, command: s
             f"{figures.genuine_pairs} genuine and {figures.impostor_pairs} impostor pairs of {figures.pictures} "
             f"pictures; in {figures.pictures_without_face} no face could be used, and their pairs count as different.",
             _people(figures),
-            sections.table(head, _rows(figures)),
+            table(head, _rows(figures)),
             f"Made by `{command}`. Contract `{contract_id(manifest)}`, data sha256 `{figures.data.sha256}`.\n",
         ]
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.manifest import Calibration, Level, Manifest, contract_id
+from model.reports.markdown import table
 
 _PURPOSE = """\
 To say of two photos whether they show the same person, where people know of it and have agreed. Not for: telling who
@@ -29,8 +30,8 @@ protect. Ask a lawyer: this is no legal advice."""
 
 def is_of(manifest: Manifest, report: Mapping[str, Any]) -> bool:
     """Whether the report was measured with these weights and these thresholds: calibrating anew keeps the contract."""
-    levels = manifest.calibration.levels if manifest.calibration else ()
-    thresholds = {level.fmr: level.operating_point.threshold for level in levels if level.operating_point}
+    points = manifest.calibration.operating_points if manifest.calibration else {}
+    thresholds = {fmr: point.threshold for fmr, point in points.items()}
     measured = {rate["level"]: rate["threshold"] for rate in report["rates"]}
     return bool(report["contract_id"] == contract_id(manifest) and measured == thresholds)
 
@@ -94,9 +95,10 @@ def _decisions(calibration: Calibration | None) -> str:
         "person; FNMR: pairs of one person told apart. Intervals: 95 %, the wider of exact binomial and bootstrap over "
         "people.",
         "",
-        "| level (FMR) | threshold | FMR, 95 % | FNMR | 95 % | impostor, genuine pairs |",
-        "|---|---|---|---|---|---|",
-        *map(_level, calibration.levels),
+        table(
+            ["level (FMR)", "threshold", "FMR, 95 %", "FNMR", "95 %", "impostor, genuine pairs"],
+            map(_level, calibration.levels),
+        ),
     ]
     tail = calibration.genuine_tail
     if tail and tail.data != calibration.data:
@@ -104,15 +106,13 @@ def _decisions(calibration: Calibration | None) -> str:
     return "\n".join(lines)
 
 
-def _level(level: Level) -> str:
+def _level(level: Level) -> list[str]:
     point = level.operating_point
     if point is None:
-        return f"| {level.fmr:g} | not supported: {level.reason} | | | | |"
+        return [f"{level.fmr:g}", f"not supported: {level.reason}", "", "", "", ""]
     pairs = f"{point.impostor_pairs:,}, {point.genuine_pairs:,}"
-    return (
-        f"| {level.fmr:g} | {point.threshold:.6f} | {_percent(point.fmr_ci95)} | {100 * point.fnmr:.3g} % | "
-        f"{_percent(point.fnmr_ci95)} | {pairs} |"
-    )
+    rates = [_percent(point.fmr_ci95), f"{100 * point.fnmr:.3g} %", _percent(point.fnmr_ci95)]
+    return [f"{level.fmr:g}", f"{point.threshold:.6f}", *rates, pairs]
 
 
 def _measured(report: Mapping[str, Any]) -> str:
@@ -141,4 +141,4 @@ def _percent(interval: Sequence[float]) -> str:
 
 
 def _table(*rows: tuple[str, str]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return table(["", ""], rows)

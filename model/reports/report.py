@@ -11,6 +11,7 @@ from model.evaluation.comparison import Comparison
 from model.evaluation.evaluation import Evaluation
 from model.manifest import Calibration, Manifest
 from model.reports import plots, sections
+from model.reports.markdown import table
 
 _TERMS = """\
 ISO/IEC 19795-1. FMR, false match rate: share of pairs of strangers taken for one person. FNMR, false non-match rate:
@@ -72,7 +73,7 @@ def comparison(found: Comparison) -> str:
         [
             f"## Against the bundle `{second}`, on the same pairs",
             f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of pictures that both can use.",
-            sections.table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
+            table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
         ]
     )
 
@@ -104,7 +105,7 @@ def _apart(acquired: Acquisition) -> str:
 
 def _figures(evaluation: Evaluation) -> str:
     always_different = evaluation.impostor_pairs / (evaluation.impostor_pairs + evaluation.genuine_pairs)
-    return sections.table(
+    return table(
         ["measure", "value", "95 % interval"],
         [
             ["ROC AUC", *sections.cells(evaluation.auc)],

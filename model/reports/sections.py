@@ -6,6 +6,7 @@ from model.error_rates.intervals import Estimate
 from model.evaluation.breakdown import GroupRates, PersonErrors
 from model.evaluation.evaluation import Evaluation, RatesAtThreshold
 from model.manifest import Calibration, Level
+from model.reports.markdown import table
 
 _FEW = 30
 """Fewer errors than this make a rate uncertain: the "rule of 30" of ISO/IEC 19795-1, annex B."""
@@ -139,8 +140,3 @@ def cells(estimate: Estimate) -> list[str]:
 
 def told(estimate: Estimate) -> str:
     return "{} ({})".format(*cells(estimate))
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         client_limit=client_limit,
     )
     report.save(results, options.out)
-    print(report.table(results))
+    print(report.summary(results))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 from benchmarks.results import Results, Round
 from matplotlib.figure import Figure
 
+from model.reports.markdown import table
+
 
 def save(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +30,7 @@ def report(results: Results) -> str:
 {machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}.
 Two JPEGs of {side} x {side} pixels to /verify, sent by a process on the same cores. Median (range) of {rounds} rounds.
 
-{table(results)}
+{summary(results)}
 
 ![Throughput by callers, goodput by load](benchmark.svg)
 
@@ -48,20 +50,17 @@ def limits(results: Results) -> dict[str, float]:
 def callers_table(results: Results) -> str:
     """Medians of the rounds, by how many ask at once."""
     stages = list(next(iter(results.rounds[0].callers.values())).stages)
-    lines = [
-        f"| callers | answers a second | p50, ms | p99, ms | {' | '.join(f'{stage}, ms' for stage in stages)} |",
-        "|---|---|---|---|" + "---|" * len(stages),
-    ]
+    rows = []
     for callers in results.rounds[0].callers:
         found = [each.callers[callers] for each in results.rounds]
         middle = [_median(each.throughput for each in found), _median(each.p50 for each in found)]
         middle += [_median(each.p99 for each in found)]
         middle += [_median(each.stages[stage] for each in found) for stage in stages]
-        lines.append(f"| {callers} | {' | '.join(f'{value:.1f}' for value in middle)} |")
-    return "\n".join(lines)
+        rows.append([f"{callers}", *(f"{value:.1f}" for value in middle)])
+    return table(["callers", "answers a second", "p50, ms", "p99, ms", *(f"{stage}, ms" for stage in stages)], rows)
 
 
-def table(results: Results, beside: int = 16) -> str:
+def summary(results: Results, beside: int = 16) -> str:
     """Each measure, what was found, and its target."""
     worst = max(results.overloads, key=lambda overload: overload.times)
     ours, large = results.large_jpeg
@@ -82,7 +81,7 @@ def table(results: Results, beside: int = 16) -> str:
         ("requests neither done nor refused under overload", str(sum(each.neither for each in results.overloads)), "0"),
         ("ready after the start", f"{results.startup:.1f} s", "3 s"),
     ]  # fmt: skip
-    return "\n".join(["| measure | found | target |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    return table(["measure", "found", "target"], rows)
 
 
 def _of_limit(each: Round) -> float:

@@ -28,7 +28,7 @@ JOINED = ("face", "box", "points")
 
 
 def read(wheel: Path) -> dict[str, Tensor]:
-    """Tensors of `model.cascade.Cascade`. Raises ValueError unless the file is the published wheel."""
+    """Tensors of `model.faces.cascade.Cascade`. Raises ValueError unless the file is the published wheel."""
     import joblib  # an extra that only this needs
 
     data = wheel.read_bytes()

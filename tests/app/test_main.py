@@ -20,6 +20,7 @@ from services import COMMANDS, files, running
 
 from app.main import build
 from model import bundle
+from model.manifest import MANIFEST
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,9 @@ def bad_digest(tmp_path: Path) -> dict[str, str]:
 
 def other_distances(tmp_path: Path) -> dict[str, str]:
     folder = makers.save_bundle(tmp_path / "b")
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     manifest["self_test"][0] += 0.1
-    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     return {"FACEPAIR_BUNDLE": str(folder)}
 
 
@@ -84,9 +85,9 @@ def pickled(tmp_path: Path) -> dict[str, str]:
     folder = makers.save_bundle(tmp_path / "b")
     weights = pickle.dumps({"a": 1})
     (folder / bundle.WEIGHTS).write_bytes(weights)
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest = json.loads((folder / MANIFEST).read_text())
     manifest["weights_sha256"] = hashlib.sha256(weights).hexdigest()
-    (folder / bundle.MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     return {"FACEPAIR_BUNDLE": str(folder)}
 
 

@@ -13,7 +13,7 @@ import torch
 
 from model import bundle
 from model.bundle import Bundle
-from model.manifest import BundleError, contract_id
+from model.manifest import MANIFEST, BundleError, contract_id
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / bundle.MANIFEST
+    path = folder / MANIFEST
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
@@ -38,7 +38,7 @@ def test_what_is_saved_is_loaded(folder: Path) -> None:
 
 def test_the_same_bundle_gives_the_same_files(folder: Path, tmp_path: Path) -> None:
     again = makers.save_bundle(tmp_path / "again" / "b")
-    for name in (bundle.WEIGHTS, bundle.MANIFEST):
+    for name in (bundle.WEIGHTS, MANIFEST):
         assert (folder / name).read_bytes() == (again / name).read_bytes()
 
 
@@ -57,7 +57,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "not the file that the manifest was written for",
     ),
     "missing weights": (lambda f: (f / bundle.WEIGHTS).unlink(), "No such file"),
-    "missing manifest": (lambda f: (f / bundle.MANIFEST).unlink(), "No such file"),
+    "missing manifest": (lambda f: (f / MANIFEST).unlink(), "No such file"),
     "unknown field": (lambda f: edit(f, lambda m: m.update(extra=1)), "unknown field `extra`"),
     "missing field": (lambda f: edit(f, lambda m: m.pop("metric")), "missing required field `metric`"),
     "half an operating point": (
@@ -68,7 +68,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f, lambda m: m.update(detector={"name": "x", "weights_sha256": "", "search": {}})),
         "Invalid enum value 'x'",
     ),
-    "no JSON": (lambda f: (f / bundle.MANIFEST).write_text("{"), "truncated"),
+    "no JSON": (lambda f: (f / MANIFEST).write_text("{"), "truncated"),
     "a newer format": (lambda f: edit(f, lambda m: m.update(format=2)), "Invalid enum value 2"),
 }
 

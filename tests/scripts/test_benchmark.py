@@ -98,7 +98,7 @@ def results() -> Results:
 
 
 def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) -> None:
-    lines = report.table(results()).splitlines()
+    lines = report.summary(results()).splitlines()
     assert [line.split(" | ")[1] for line in lines[2:]] == [
         "0.90 (0.90 to 0.90)", "3.00 (1.50 to 6.00) ms", "3.00 (3.00 to 3.00)", "0.50 (0.50 to 0.50)", "6.0", "0.95",
         "12 ms", "2", "2.4 s",

@@ -1,0 +1,144 @@
+"""Writes the README's figures from the committed results, each block between its two markers; measures nothing."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import campaign
+import msgspec
+import reproduce
+import terminal
+from benchmarks import report
+from benchmarks.results import Results
+
+from model.bundle import SHIPPED
+from model.manifest import Calibration, Manifest, read
+from model.reports.markdown import table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "scripts/results"
+DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces"}
+_BLOCK = "<!-- {name}: written by `make readme` -->\n{text}\n<!-- end of {name} -->"
+
+
+def blocks() -> dict[str, str]:
+    """The text of each block by its name."""
+    return {
+        "benchmark": benchmark(),
+        "campaigns": campaigns(),
+        "default bundle": default_bundle(SHIPPED / "default"),
+        "protocols": protocols(),
+        "tutorial bundle": tutorial_bundle(SHIPPED / "tutorial"),
+    }
+
+
+def filled(text: str, blocks: Mapping[str, str]) -> str:
+    """The text with these blocks in place of what its markers enclose. Raises ValueError where a marker is missing."""
+    for name, content in blocks.items():
+        new = _BLOCK.format(name=name, text=content)
+        pattern = re.escape(_BLOCK.format(name=name, text="...")).replace(r"\.\.\.", ".*?")
+        text, count = re.subn(pattern, lambda _, new=new: new, text, flags=re.S)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"the text has {count} blocks '{name}' between markers; one is needed")
+    return text
+
+
+def benchmark() -> str:
+    results = msgspec.json.decode((RESULTS / "benchmark.json").read_bytes(), type=Results)
+    machine = results.machine
+    return (
+        f"`make benchmark` on {machine.processor}, {machine.cores} cores, which the client shares\n"
+        f"([stages, and each number of callers](scripts/results/benchmark.md)):\n\n{report.summary(results)}"
+    )
+
+
+def campaigns() -> str:
+    paths = [RESULTS / "campaigns" / f"{name}.json" for name in campaign.CAMPAIGNS]
+    states = [msgspec.json.decode(path.read_bytes(), type=campaign.State) for path in paths if path.exists()]
+    return table(["campaign", "cases", "faults", "most frequent outcomes"], map(campaign.row, states))
+
+
+def protocols() -> str:
+    return reproduce.summary(json.loads((SHIPPED / "tutorial" / "reproduction.json").read_text())).rstrip()
+
+
+def default_bundle(folder: Path) -> str:
+    """What the reports in a bundle's folder say: of all pairs of people, and of lists of pairs."""
+    manifest, paths = read(folder), [folder / "report.json", *sorted(folder.glob("*/report.json"))]
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    calibration, level = _calibration(manifest), _calibration(manifest).default_fmr
+    rows = [_unseen(measured, level) for measured in reports if "rates" in measured]
+    head = ["people never seen", "pairs: genuine, impostor", "equal error rate", "FMR", "FNMR", "FNMR by person"]
+    trained, chose = len(manifest.training.data.people), len(calibration.data.people)
+    learnt = f"It was trained on {trained:,} people of {_name(manifest.training.data.name)}. " if trained else ""
+    return "\n\n".join(
+        [
+            f"{learnt}Thresholds were chosen on {chose:,} other people of {_name(calibration.data.name)}.\n"
+            f"At its threshold for FMR {level:g}, on people it never saw, with 95 % intervals:",
+            table(head, rows),
+            *(_lfw(measured) for measured in reports if "fnmr_at" in measured and "rates" not in measured),
+        ]
+    )
+
+
+def tutorial_bundle(folder: Path) -> str:
+    manifest = read(folder)
+    calibration = _calibration(manifest)
+    point = calibration.operating_points[calibration.default_fmr]
+    low, high = (f"{100 * end:.0f}" for end in point.fnmr_ci95)
+    return (
+        f"The bundle itself is trained on {len(manifest.training.data.people)} people; its operating points are "
+        f"measured on {len(calibration.data.people)} others.\nAt FMR {100 * point.fmr:g} % it has FNMR "
+        f"{100 * point.fnmr:.0f} % (95 %: {low} to {high} %), on {point.genuine_pairs:,} genuine and "
+        f"{point.impostor_pairs:,} impostor pairs."
+    )
+
+
+def _unseen(report: Mapping[str, Any], level: float) -> list[str]:
+    rate = next(rate for rate in report["rates"] if rate["level"] == level)
+    return [
+        f"{_name(report['data']['name'])}: {len(report['data']['people'])}",
+        f"{report['genuine_pairs']:,}, {report['impostor_pairs']:,}",
+        *(percent(figure) for figure in (report["eer"], rate["fmr"], rate["fnmr"], report["fnmr_by_person"])),
+    ]
+
+
+def _lfw(report: Mapping[str, Any]) -> str:
+    fmr, fnmr = list(report["fnmr_at"].items())[-1]
+    return (
+        f"On the test list of LFW's View 1 ({report['genuine_pairs']} genuine and {report['impostor_pairs']} impostor "
+        f"pairs): accuracy {report['accuracy']:.4f} (standard error\n{report['standard_error']:.4f}), equal error rate "
+        f"{percent(report['eer'])}, FNMR {percent(fnmr)} at FMR {float(fmr):g}."
+    )
+
+
+def _calibration(manifest: Manifest) -> Calibration:
+    if manifest.calibration is None:
+        raise ValueError(f"bundle '{manifest.name}' was never calibrated")
+    return manifest.calibration
+
+
+def _name(data: str) -> str:
+    return DATA_SETS.get(data, f"`{data}`")
+
+
+def percent(estimate: Mapping[str, Any]) -> str:
+    value, low, high = (f"{100 * number:.2f}" for number in (estimate["value"], *estimate["ci95"]))
+    return f"{value} % ({low} to {high})"
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    if (new := filled(text, blocks())) == text:
+        print("the README's figures are those of the committed results")
+    else:
+        path.write_text(new, encoding="utf-8")
+        print("wrote README.md")
+
+
+if __name__ == "__main__":
+    with terminal.one_line_errors():
+        main()
