@@ -19,9 +19,9 @@ def domain_of(embeddings: NDArray[np.float32], qualities: Sequence[Quality], peo
     """
     mean = np.round(embeddings.mean(axis=0, dtype=np.float64), _DECIMALS)
     return Domain(
-        sharpness=_range([each.sharpness for each in qualities], people),
-        brightness=_range([each.brightness for each in qualities], people),
-        colour=_range([each.colour for each in qualities], people),
+        sharpness=_range([quality.sharpness for quality in qualities], people),
+        brightness=_range([quality.brightness for quality in qualities], people),
+        colour=_range([quality.colour for quality in qualities], people),
         from_mean=_range(np.linalg.norm(embeddings - mean, axis=1), people),
         mean_embedding=tuple(mean.tolist()),
     )

@@ -161,7 +161,7 @@ def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
     """
     with _opened(data, limits or ImageLimits()) as picture:
         width, height = picture.size
-        factor = max(each for each in (1, 2, 4, 8) if each == 1 or max(width, height) >= each * _WORKING_SIDE)
+        factor = max(power for power in (1, 2, 4, 8) if power == 1 or max(width, height) >= power * _WORKING_SIDE)
         if factor > 1:
             picture.draft(None, (width // factor, height // factor))
         reduced_by_decoder = picture.size != (width, height)

@@ -16,10 +16,9 @@ from campaigns import openapi_fuzz as schema
 from campaigns import requests
 from campaigns import signals as faults
 from campaigns.harness import Campaign, Outcome
-from campaigns.pictures import decode_in_process
 
 CAMPAIGNS: Mapping[str, Campaign] = {
-    "decode": decode_in_process,
+    "decode": requests.decode_in_process,
     "http": requests.damaged_pictures,
     "sockets": requests.malformed_requests,
     "swaps": requests.swapped_answers,

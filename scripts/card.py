@@ -23,8 +23,8 @@ def main() -> None:
 def text(folder: Path) -> str:
     """The card of the bundle in `folder`; reports of another bundle, or of other thresholds, are named and left out."""
     manifest = bundle.load(folder).manifest
-    found = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))}
-    measured = {path: report for path, report in found.items() if "rates" in report}
+    reports = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))}
+    measured = {path: report for path, report in reports.items() if "rates" in report}
     for path, report in measured.items():
         if not is_of(manifest, report):
             print(f"left out {path}: measured with another bundle or other thresholds")

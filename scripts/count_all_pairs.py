@@ -14,7 +14,7 @@ from model.data.dataset import load
 from model.data.people import PeopleFolder
 from model.decision import Policy
 from model.embedding.embedder import Embedder
-from model.error_rates.all_pairs import Counts, count
+from model.error_rates.all_pairs import PairCounts, count
 from model.evaluation.scoring import unseen_by
 from model.reports.markdown import table
 
@@ -40,12 +40,12 @@ def main() -> None:
     print(table(["level (FMR)", "threshold", "FMR (95 %)", "FNMR (95 %)"], rows))
 
 
-def _fmr(counts: Counts, index: int) -> str:
+def _fmr(counts: PairCounts, index: int) -> str:
     low, high = counts.ci95(0, index)
     return f"{counts.accepted_share(0)[index]:.4g} ({low:.3g} to {high:.3g})"
 
 
-def _fnmr(counts: Counts, index: int) -> str:
+def _fnmr(counts: PairCounts, index: int) -> str:
     low, high = counts.ci95(1, index)
     return f"{1 - counts.accepted_share(1)[index]:.4g} ({1 - high:.3g} to {1 - low:.3g})"
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from model import bundle
 from model.data.people import DataError
-from model.evaluation.drift import Counts, Drift, distance_drift, drift
+from model.evaluation.drift import BinCounts, Drift, distance_drift, drift
 from model.manifest import Histogram, Histograms
 from model.reports.markdown import table
 
@@ -70,12 +70,12 @@ def _meaning(distances: Drift, qualities: list[Drift]) -> str:
     return "Nothing shows that cameras or people have changed."
 
 
-def _seen(text: str, before: str, series: str, expected: Histogram) -> Counts:
+def _seen(text: str, before: str, series: str, expected: Histogram) -> BinCounts:
     counts = _counts(text, series, expected)
     return counts - _counts(before, series, expected) if before else counts
 
 
-def _counts(text: str, series: str, expected: Histogram) -> Counts:
+def _counts(text: str, series: str, expected: Histogram) -> BinCounts:
     try:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
     except ValueError as error:

@@ -53,7 +53,7 @@ def main() -> None:
 
 def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace, appendix: str) -> str:
     others = [Embedder(bundle.load(bundle.find(name))) for name in options.against]
-    manifests = [each.manifest for each in (embedder, *others)]
+    manifests = [used.manifest for used in (embedder, *others)]
     folder = PeopleFolder(options.data)
     groups = _groups(options.groups, folder.files) if options.groups else None
     names = unseen_by(manifests, folder)
@@ -80,9 +80,9 @@ def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
     lists = [lfw_lists.read(path) for path in (options.pairs, options.choose_on) if path]
     folder = PeopleFolder(options.data)
     lfw_lists.require_files(folder, lists)
-    dataset = _load(folder, embedder, only={name for each in lists for name, _ in each.pictures})
+    dataset = _load(folder, embedder, only={name for pair_list in lists for name, _ in pair_list.pictures})
     embeddings = embedder.embed(dataset.crops)
-    scores = [lfw_protocol.score(dataset, embeddings, each) for each in lists]
+    scores = [lfw_protocol.score(dataset, embeddings, pair_list) for pair_list in lists]
     figures = lfw_protocol.figures(embedder.manifest, dataset, lists[0], *scores)
     out = options.out or Path("runs") / f"report-{embedder.manifest.name}-{options.pairs.stem}"
     return lfw_report.write(out, embedder.manifest, options.pairs.name, figures, _command(options))

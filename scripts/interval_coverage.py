@@ -43,8 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for situation in SITUATIONS:
-        found = coverage(situation, options.people, options.runs, options.seed, terminal.progress("run"))
-        for name, rate in zip(("FMR", "FNMR"), found, strict=True):
+        of_situation = coverage(situation, options.people, options.runs, options.seed, terminal.progress("run"))
+        for name, rate in zip(("FMR", "FNMR"), of_situation, strict=True):
             held = [f"{100 * rate.binomial:.1f} %", f"{100 * rate.reported:.1f} %"]
             rows.append([situation, f"{name} {rate.rate:.3g}", *held])
     head = ["situation", "rate", "exact binomial contains the true rate", "reported interval contains the true rate"]

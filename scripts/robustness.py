@@ -37,38 +37,39 @@ def main() -> None:
     terminal.show_shared([embedder.manifest], folder, names)
     rng = np.random.default_rng(options.seed)
     pairs = [(folder.files[name][0], folder.files[name][1]) for name in rng.permutation(names)[: options.people]]
-    found = measure(embedder, pairs, point.threshold, terminal.progress("severity"))
+    points = measure(embedder, pairs, point.threshold, terminal.progress("severity"))
     options.out.mkdir(parents=True, exist_ok=True)
-    title = f"Bundle {embedder.manifest.name} on {found[0].pairs} people of {options.data.name}, FMR {point.fmr:g}"
-    (options.out / "robustness.md").write_text(report(title, found), encoding="utf-8")
-    figures = msgspec.json.format(msgspec.json.encode([asdict(each) for each in found]), indent=1)
+    title = f"Bundle {embedder.manifest.name} on {points[0].pairs} people of {options.data.name}, FMR {point.fmr:g}"
+    (options.out / "robustness.md").write_text(report(title, points), encoding="utf-8")
+    figures = msgspec.json.format(msgspec.json.encode([asdict(measured) for measured in points]), indent=1)
     (options.out / "robustness.json").write_bytes(figures + b"\n")
-    plot(title, found).savefig(options.out / "robustness.png")
-    print(report(title, found))
+    plot(title, points).savefig(options.out / "robustness.png")
+    print(report(title, points))
 
 
-def report(title: str, found: tuple[Point, ...]) -> str:
+def report(title: str, points: tuple[Point, ...]) -> str:
     rows = [
         [
-            f"{each.kind}, {KINDS[each.kind].unit}", f"{each.severity:g}", f"{each.without_face}", f"{each.rejected}",
-            f"{100 * each.generalised_fnmr:.1f} % ({100 * each.ci95[0]:.1f} to {100 * each.ci95[1]:.1f})",
+            f"{point.kind}, {KINDS[point.kind].unit}", f"{point.severity:g}",
+            f"{point.without_face}", f"{point.rejected}",
+            f"{100 * point.generalised_fnmr:.1f} % ({100 * point.ci95[0]:.1f} to {100 * point.ci95[1]:.1f})",
         ]
-        for each in found
+        for point in points
     ]  # fmt: skip
     head = ["damage to one of two pictures", "severity", "no face", "told apart", "not recognised, of all (95 %)"]
     return f"# Robustness\n\n{title}.\n\n{table(head, rows)}\n\n![Robustness](robustness.png)\n"
 
 
-def plot(title: str, found: tuple[Point, ...]) -> Figure:
+def plot(title: str, points: tuple[Point, ...]) -> Figure:
     figure = Figure(figsize=(9, 6.5), dpi=110, layout="constrained")
     figure.suptitle(title)
     for axes, (name, kind) in zip(figure.subplots(2, 4).flat, KINDS.items(), strict=False):
-        points = [each for each in found if each.kind == name]
-        places = range(len(points))
-        low, high = ([each.ci95[end] for each in points] for end in (0, 1))
-        axes.plot(places, [each.generalised_fnmr for each in points], "o-")
+        of_kind = [point for point in points if point.kind == name]
+        places = range(len(of_kind))
+        low, high = ([point.ci95[end] for point in of_kind] for end in (0, 1))
+        axes.plot(places, [point.generalised_fnmr for point in of_kind], "o-")
         axes.fill_between(places, low, high, alpha=0.2)
-        axes.set_xticks(places, [f"{each.severity:g}" for each in points])
+        axes.set_xticks(places, [f"{point.severity:g}" for point in of_kind])
         axes.set(title=name, xlabel=kind.unit, ylim=(0, 1))
         axes.grid(visible=True, alpha=0.3)
     figure.axes[0].set_ylabel("not recognised")

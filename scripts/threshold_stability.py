@@ -67,10 +67,11 @@ def _split(dataset: Dataset, embeddings: NDArray[np.float32], parts: tuple[Indic
 def summary(rows: list[Row], splits: int) -> str:
     lines = []
     for level in dict.fromkeys(row[0] for row in rows):
-        found = [row for row in rows if row[0] == level]
-        rates, promised, own = [row[1] for row in found], sum(row[2] for row in found), sum(row[3] for row in found)
+        of_level = [row for row in rows if row[0] == level]
+        rates = [row[1] for row in of_level]
+        promised, own = (sum(row[cell] for row in of_level) for cell in (2, 3))
         realised = f"{min(rates):.3g} to {max(rates):.3g}"
-        lines.append([f"{level:g}", f"{len(found)} of {splits}", realised, f"{promised}", f"{own}"])
+        lines.append([f"{level:g}", f"{len(of_level)} of {splits}", realised, f"{promised}", f"{own}"])
     return table(
         [
             "FMR",

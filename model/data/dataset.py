@@ -47,12 +47,14 @@ class Dataset:
     @property
     def source(self) -> DataSource:
         """What a manifest records of this data."""
-        whole = digest("".join(each.whole for each in self.fingerprints).encode())
-        return DataSource(self.name, whole, len(self.labels), tuple(each.recorded for each in self.fingerprints))
+        whole = digest("".join(fingerprint.whole for fingerprint in self.fingerprints).encode())
+        return DataSource(
+            self.name, whole, len(self.labels), tuple(fingerprint.recorded for fingerprint in self.fingerprints)
+        )
 
     def known_to(self, digests: Collection[str]) -> int:
         """The number of people of whom a manifest's digests hold a picture."""
-        return sum(each.is_among(digests) for each in self.fingerprints)
+        return sum(fingerprint.is_among(digests) for fingerprint in self.fingerprints)
 
     def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
         """Only these people (indices into `people`), in this order."""
@@ -84,19 +86,17 @@ def load(
     Raises DataError where fewer than two people are left.
     """
     files = {person: paths for person, paths in folder.files.items() if only is None or person in only}
-    found: dict[str, list[_Picture]] = {person: [] for person in files}
+    read: dict[str, list[_Picture]] = {person: [] for person in files}
     skipped: list[Skipped] = []
     for path in track([path for paths in files.values() for path in paths]):
         try:
-            found[path.parent.name].append(_read(path, faces))
+            read[path.parent.name].append(_read(path, faces))
         except OSError as error:
             skipped.append(Skipped(path, type(error).__name__))
-    pictures = {person: [picture for picture in found[person] if picture.face] for person in found}
-    skipped += [
-        Skipped(folder.path / person / p.name, p.fault) for person in found for p in found[person] if not p.face
-    ]
-    people = [person for person in found if len(pictures[person]) >= min_pictures]
-    skipped += [Skipped(folder.path / person, TOO_FEW_PICTURES) for person in found if person not in people]
+    pictures = {person: [picture for picture in read[person] if picture.face] for person in read}
+    skipped += [Skipped(folder.path / person / p.name, p.fault) for person in read for p in read[person] if not p.face]
+    people = [person for person in read if len(pictures[person]) >= min_pictures]
+    skipped += [Skipped(folder.path / person, TOO_FEW_PICTURES) for person in read if person not in people]
     if len(people) < 2:
         raise DataError(f"{folder.path}: {len(people)} people with {min_pictures} or more usable pictures, need two")
     chosen = [picture for person in people for picture in pictures[person]]
@@ -109,13 +109,13 @@ def load(
         files=tuple(picture.name for picture in chosen),
         qualities=tuple(picture.face.quality for picture in chosen if picture.face),
         skipped=tuple(skipped),
-        lost=_lost([person for person in found if not pictures[person]], skipped),
+        lost=_lost([person for person in read if not pictures[person]], skipped),
     )
 
 
 def _lost(people: Sequence[str], skipped: Sequence[Skipped]) -> tuple[tuple[str, int], ...]:
     apart = (NO_PICTURE, TOO_FEW_PICTURES)
-    failed = Counter(each.path.parent.name for each in skipped if each.reason not in apart)
+    failed = Counter(left_out.path.parent.name for left_out in skipped if left_out.reason not in apart)
     return tuple((person, failed[person]) for person in people if failed[person])
 
 

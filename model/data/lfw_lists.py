@@ -70,7 +70,7 @@ def stem(picture: Picture) -> str:
 def require_files(folder: PeopleFolder, lists: Sequence[PairList]) -> None:
     """Raises DataError, before any work, where pictures that a list names are not files of the folder."""
     there = {(name, path.stem) for name, files in folder.files.items() for path in files if path.exists()}
-    wanted = sorted({picture for each in lists for picture in each.pictures})
+    wanted = sorted({picture for pair_list in lists for picture in pair_list.pictures})
     missing = [picture for picture in wanted if (picture[0], stem(picture)) not in there]
     if missing:
         raise DataError(

@@ -55,12 +55,12 @@ def tutorial_pairs(labels: Indices, genuine: int, impostor: int, rng: np.random.
 
 def _strangers(starts: Indices, counts: Indices, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:
     drawn: list[NDArray[np.int64]] = []
-    found = 0
-    while found < wanted:
+    made = 0
+    while made < wanted:
         people = rng.choice(len(counts), size=2, replace=False)
         numbers = np.arange(counts[people].min())
         drawn.append(starts[people][:, np.newaxis] + numbers)
-        found += len(numbers)
+        made += len(numbers)
     return np.concatenate(drawn, axis=1)[:, :wanted]
 
 

@@ -19,7 +19,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Counts:
+class PairCounts:
     """Pairs by person: `pairs` (2, people) and `accepted` (2, people, thresholds), impostor pairs first, then genuine.
 
     An impostor pair is counted at both of its people.
@@ -48,12 +48,16 @@ class Counts:
         The bootstrap is of the share's linear part (Hajek projection): what each person adds to it, drawn anew.
         """
         accepted, pairs = self.accepted[genuine, :, index], self.pairs[genuine]
-        each = 1 if genuine else 2
+        counted_at = 1 if genuine else 2
         share, people = accepted.sum() / pairs.sum(), len(pairs)
-        adds = (accepted - share * pairs) * each / pairs.sum()
+        adds = (accepted - share * pairs) * counted_at / pairs.sum()
         rng = np.random.default_rng(seed)
         drawn = [adds[rng.integers(people, size=people)].sum() for _ in range(RESAMPLES)]
-        errors, trials, number = int(accepted.sum()) // each, int(pairs.sum()) // each, effective_number(pairs)
+        errors, trials, number = (
+            int(accepted.sum()) // counted_at,
+            int(pairs.sum()) // counted_at,
+            effective_number(pairs),
+        )
         independent = number if genuine else pairs_of(number)
         return rate_interval(errors, trials, share + np.array(drawn), number, independent)
 
@@ -63,14 +67,14 @@ def count(
     labels: Indices,
     thresholds: Floats,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
-) -> Counts:
+) -> PairCounts:
     """Embeddings (N, embedding_size), labels (N,) from 0 on, thresholds rising. Time grows with N squared.
 
     A pair is accepted where `distances` says at most the threshold: matrix products in float32 decide what lies clear
     of every threshold, the rest is computed as `distances` does.
     """
     people, steps = int(labels.max()) + 1, len(thresholds)
-    found = np.zeros((2, people, steps + 1))
+    counted = np.zeros((2, people, steps + 1))
     points, people_of = torch.from_numpy(np.ascontiguousarray(embeddings)), torch.from_numpy(labels)
     lengths = (points * points).sum(dim=1)
     squares = torch.from_numpy(thresholds.astype(np.float32) ** 2)
@@ -87,8 +91,8 @@ def count(
             same = one == two
             for kind, person, chosen in ((1, one, same), (0, one, ~same), (0, two, ~same)):
                 cells = person[chosen] * (steps + 1) + number[chosen]
-                found[kind] += np.bincount(cells, minlength=people * (steps + 1)).reshape(people, steps + 1)
-    return Counts(thresholds, _pairs(labels, people), found[..., :-1].cumsum(axis=-1))
+                counted[kind] += np.bincount(cells, minlength=people * (steps + 1)).reshape(people, steps + 1)
+    return PairCounts(thresholds, _pairs(labels, people), counted[..., :-1].cumsum(axis=-1))
 
 
 def _near(points: Tensor, lengths: Tensor, start: int, other: int, limit: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -58,9 +58,9 @@ def people_with_genuine_pairs(scores: Scores) -> int:
 
 def pairs_inside(scores: Scores, people: Sequence[str], groups: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """How many impostor and genuine pairs lie inside each group; `groups`: people's names to groups."""
-    found = {}
+    pairs = {}
     for group in sorted(set(groups.values())):
         inside = np.array([groups.get(person) == group for person in people])
         both = inside[scores.first] & inside[scores.second]
-        found[group] = int((both & ~scores.genuine).sum()), int((both & scores.genuine).sum())
-    return found
+        pairs[group] = int((both & ~scores.genuine).sum()), int((both & scores.genuine).sum())
+    return pairs

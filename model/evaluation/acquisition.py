@@ -37,14 +37,18 @@ class Acquisition:
 def acquisition(dataset: Dataset) -> Acquisition:
     """Counts the skipped pictures of the people in the data set, and those of the people that it has lost."""
     people = {name: number for number, name in enumerate(dataset.people)}
-    files = [(each.path.parent.name, each.reason) for each in dataset.skipped if each.reason != TOO_FEW_PICTURES]
+    files = [
+        (left_out.path.parent.name, left_out.reason)
+        for left_out in dataset.skipped
+        if left_out.reason != TOO_FEW_PICTURES
+    ]
     failed = Counter(people[name] for name, reason in files if name in people and reason != NO_PICTURE)
     lost = np.array([count for _, count in dataset.lost], dtype=np.int64)
-    each = np.bincount(dataset.labels, minlength=len(people)) + np.array([failed[i] for i in range(len(people))])
-    each = np.concatenate([each, lost])
-    pictures, failures = int(each.sum()), sum(failed.values()) + int(lost.sum())
+    pictures_of = np.bincount(dataset.labels, minlength=len(people)) + np.array([failed[i] for i in range(len(people))])
+    pictures_of = np.concatenate([pictures_of, lost])
+    pictures, failures = int(pictures_of.sum()), sum(failed.values()) + int(lost.sum())
     interval = stats.binomtest(failures, pictures).proportion_ci(method="exact")
-    genuine = int((each * (each - 1) // 2).sum())
+    genuine = int((pictures_of * (pictures_of - 1) // 2).sum())
     return Acquisition(
         pictures=pictures,
         failures=failures,

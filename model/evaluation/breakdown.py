@@ -69,33 +69,33 @@ def groups_in(path: Path, people: Collection[str]) -> tuple[dict[str, str], list
         # A spreadsheet puts a byte order mark before the first name.
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for line in csv.reader(file) if any(row := [cell.strip() for cell in line])]
-        found = dict(rows[1:] if rows and [cell.lower() for cell in rows[0]] == _HEAD else rows)
+        groups_of_people = dict(rows[1:] if rows and [cell.lower() for cell in rows[0]] == _HEAD else rows)
     except (ValueError, csv.Error) as error:
         raise DataError(f"{path} is not a list of rows: person,group") from error
-    groups = {person: group for person, group in found.items() if person in people}
+    groups = {person: group for person, group in groups_of_people.items() if person in people}
     if not groups:
         raise DataError(f"{path} names nobody of these {len(people)} people")
-    return groups, [person for person in found if person not in people]
+    return groups, [person for person in groups_of_people if person not in people]
 
 
 def by_group(
     scores: Scores, people: Sequence[str], groups: Mapping[str, str], threshold: float, level: float
 ) -> tuple[GroupRates, ...]:
     """FMR and FNMR of each group at the threshold that was chosen for `level`, groups in alphabetical order."""
-    found = []
+    rates_of_groups = []
     for group in sorted(set(groups.values())):
         inside = np.array([groups.get(person) == group for person in people])
         count = int(inside.sum())
         reason = too_few_people(count, level)
         if reason:
-            found.append(GroupRates(group, count, None, None, reason))
+            rates_of_groups.append(GroupRates(group, count, None, None, reason))
             continue
         pairs = inside[scores.first] & inside[scores.second]
         own = Scores(scores.distance[pairs], scores.genuine[pairs], scores.first[pairs], scores.second[pairs])
         rates = Rates(own, np.array([threshold]))
         fmr, fnmr = (float(rates.fmr[0]), *rates.fmr_ci95(0)), (float(rates.fnmr[0]), *rates.fnmr_ci95(0))
-        found.append(GroupRates(group, count, fmr, fnmr if own.genuine.any() else None))
-    return tuple(found)
+        rates_of_groups.append(GroupRates(group, count, fmr, fnmr if own.genuine.any() else None))
+    return tuple(rates_of_groups)
 
 
 def _pairs(scores: Scores, people: Sequence[str], genuine: bool) -> Floats:

@@ -39,9 +39,9 @@ def _histograms(scores: Scores, dataset: Dataset) -> Histograms:
     return Histograms(
         impostor_distance=histogram(scores.impostor_distances, distance_edges),
         genuine_distance=histogram(scores.genuine_distances, distance_edges),
-        size_px=histogram([each.size_px for each in dataset.qualities], _SIZE_EDGES),
-        sharpness=histogram([each.sharpness for each in dataset.qualities], _SHARE_EDGES),
-        brightness=histogram([each.brightness for each in dataset.qualities], _SHARE_EDGES),
+        size_px=histogram([quality.size_px for quality in dataset.qualities], _SIZE_EDGES),
+        sharpness=histogram([quality.sharpness for quality in dataset.qualities], _SHARE_EDGES),
+        brightness=histogram([quality.brightness for quality in dataset.qualities], _SHARE_EDGES),
     )
 
 

@@ -42,32 +42,35 @@ def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_datase
     labels = dataset.labels[rows]
     pairs = all_pairs(labels)
     scores = [
-        score(each.embed(crops), labels, pairs)
-        for each, crops in ((embedder, dataset.crops[rows]), (other, others_dataset.crops[others_rows]))
+        score(either.embed(crops), labels, pairs)
+        for either, crops in ((embedder, dataset.crops[rows]), (other, others_dataset.crops[others_rows]))
     ]
-    measured = [_rates(curve(each)) for each in scores]
-    resampled = [intervals.bootstrap(each, _rates) for each in scores]  # one seed: the same people are drawn
+    measured = [_rates(curve(of_bundle)) for of_bundle in scores]
+    resampled = [intervals.bootstrap(of_bundle, _rates) for of_bundle in scores]  # one seed: the same people are drawn
     people = people_with_genuine_pairs(scores[0])
     same = np.array_equal(scores[0].distance, scores[1].distance)
-    found = {}
+    figures = {}
     for i, name in enumerate(_FIGURES):
         one, two = (estimate(m[i], r[:, i], people) for m, r in zip(measured, resampled, strict=True))
         gap, gaps = measured[1][i] - measured[0][i], resampled[1][:, i] - resampled[0][:, i]
-        found[name] = one, two, Estimate(0.0, (0.0, 0.0)) if same else estimate(gap, gaps, people, lowest=-1.0)
+        figures[name] = one, two, Estimate(0.0, (0.0, 0.0)) if same else estimate(gap, gaps, people, lowest=-1.0)
     impostors = int((~pairs.genuine).sum())
     beyond = {_fnmr_at(fmr) for fmr in _LEVELS if not reaches(fmr, impostors)}
     return Comparison(
         (embedder.manifest.name, other.manifest.name),
         int(pairs.genuine.sum()),
         impostors,
-        {name: three for name, three in found.items() if name not in beyond},
+        {name: three for name, three in figures.items() if name not in beyond},
     )
 
 
 def _common(dataset: Dataset, other: Dataset) -> tuple[Indices, Indices]:
     places = [
-        {(each.people[label], file): row for row, (label, file) in enumerate(zip(each.labels, each.files, strict=True))}
-        for each in (dataset, other)
+        {
+            (either.people[label], file): row
+            for row, (label, file) in enumerate(zip(either.labels, either.files, strict=True))
+        }
+        for either in (dataset, other)
     ]
     common = [place for place in places[0] if place in places[1]]
     first, second = (np.array([place[picture] for picture in common]) for place in places)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from model.manifest import Histograms
 
-Counts = NDArray[np.float64]
+BinCounts = NDArray[np.float64]
 _LITTLE, _MUCH = 0.1, 0.25
 """Conventional limits of the index: Siddiqi, "Credit Risk Scorecards" (2006)."""
 _LEAST_SHARE = 0.05
@@ -33,7 +33,7 @@ class Drift:
         return "changed" if self.index > _MUCH else "changed a little"
 
 
-def drift(measure: str, expected: Counts, seen: Counts) -> Drift:
+def drift(measure: str, expected: BinCounts, seen: BinCounts) -> Drift:
     """Both as counts of the same bins, (bins,); neighbours are merged until each is expected to hold a twentieth.
 
     Source of `chance`: Yurdakul, "Statistical properties of population stability index" (2018).
@@ -43,34 +43,37 @@ def drift(measure: str, expected: Counts, seen: Counts) -> Drift:
     many = [counts.sum() for counts in merged]
     one, other = ((counts + 0.5) / (counts + 0.5).sum() for counts in merged)
     index = float(np.sum((other - one) * np.log(other / one)))
-    chance = float(stats.chi2.ppf(0.95, len(one) - 1)) * sum(1 / max(each, 1) for each in many) if len(one) > 1 else 0.0
+    chance = (
+        float(stats.chi2.ppf(0.95, len(one) - 1)) * sum(1 / max(count, 1) for count in many) if len(one) > 1 else 0.0
+    )
     return Drift(measure, int(many[1]), index, chance)
 
 
-def distance_drift(calibrated: Histograms, seen: Counts) -> tuple[Drift, float]:
+def distance_drift(calibrated: Histograms, seen: BinCounts) -> tuple[Drift, float]:
     """The drift of the distances, and the share of pairs of one person in them.
 
     How many of the pairs that a service is asked about show one person is its callers' affair: the mixture of both
     kinds that fits best is what is compared.
     """
     impostor, genuine = (
-        np.array(each.counts, np.float64) for each in (calibrated.impostor_distance, calibrated.genuine_distance)
+        np.array(histogram.counts, np.float64)
+        for histogram in (calibrated.impostor_distance, calibrated.genuine_distance)
     )
     pairs = min(impostor.sum(), genuine.sum())
-    kinds = [pairs * each / each.sum() for each in (impostor, genuine)]
+    kinds = [pairs * counts / counts.sum() for counts in (impostor, genuine)]
     mixtures = [(1 - share) * kinds[0] + share * kinds[1] for share in _MIXTURES]
-    found = [drift("distance", mixture, seen) for mixture in mixtures]
+    drifts = [drift("distance", mixture, seen) for mixture in mixtures]
     best = int(np.argmin([_misfit(mixture, seen) for mixture in mixtures]))
-    return found[best], float(_MIXTURES[best])
+    return drifts[best], float(_MIXTURES[best])
 
 
-def _misfit(mixture: Counts, seen: Counts) -> float:
+def _misfit(mixture: BinCounts, seen: BinCounts) -> float:
     """The negative log likelihood of what was seen."""
     shares = (mixture + 0.5) / (mixture + 0.5).sum()
     return float(-np.sum(seen * np.log(shares)))
 
 
-def _wide_bins(expected: Counts) -> NDArray[np.int64]:
+def _wide_bins(expected: BinCounts) -> NDArray[np.int64]:
     """The number of the wide bin that each bin goes to."""
     reached = np.cumsum(expected) / expected.sum()
     number, start, bins = 0, 0.0, []

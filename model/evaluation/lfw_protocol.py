@@ -91,12 +91,12 @@ def accuracy_of_folds(
     distance: NDArray[np.float64], genuine: NDArray[np.bool_], fold: NDArray[np.int64]
 ) -> tuple[float, float]:
     """(mean, standard error) over folds, each judged at the threshold that is best for all the others."""
-    found = []
+    accuracies = []
     for number in np.unique(fold):
         inside = fold == number
         threshold = best_threshold(distance[~inside], genuine[~inside])
-        found.append(np.mean((distance[inside] <= threshold) == genuine[inside]))
-    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(len(found)))
+        accuracies.append(np.mean((distance[inside] <= threshold) == genuine[inside]))
+    return float(np.mean(accuracies)), float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies)))
 
 
 def best_threshold(distance: NDArray[np.float64], genuine: NDArray[np.bool_]) -> float:

@@ -64,16 +64,16 @@ def measure(
     if not known:
         raise DataError(f"nobody has two pictures that can be read, with a face in the first: {len(pairs)} pairs tried")
     embeddings = embedder.embed([crop for crop, _ in known])
-    found = []
-    for kind, severity in track([(name, each) for name in KINDS for each in KINDS[name].severities]):
+    points = []
+    for kind, severity in track([(name, severity) for name in KINDS for severity in KINDS[name].severities]):
         crops = [_crop(embedder, KINDS[kind].damage(other, severity)) for _, other in known]
         there = [number for number, crop in enumerate(crops) if crop is not None]
         rejected = 0
         if there:
             damaged = embedder.embed([crop for crop in crops if crop is not None])
             rejected = int((distances(embeddings[there], damaged) > threshold).sum())
-        found.append(Point(kind, severity, len(known), len(known) - len(there), rejected))
-    return tuple(found)
+        points.append(Point(kind, severity, len(known), len(known) - len(there), rejected))
+    return tuple(points)
 
 
 def _opened(embedder: Embedder, first: Path, second: Path) -> tuple[Crop, Image.Image] | None:

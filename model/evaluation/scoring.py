@@ -47,8 +47,8 @@ def who_chose(manifests: Sequence[Manifest], folder: PeopleFolder, names: Collec
 def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Scores:
     """The distances of the pairs, with the people (labels) of each."""
     parts = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
-    found = [distances(embeddings[pairs.first[part]], embeddings[pairs.second[part]]) for part in parts]
-    return Scores(np.concatenate(found), pairs.genuine, labels[pairs.first], labels[pairs.second])
+    distance = [distances(embeddings[pairs.first[part]], embeddings[pairs.second[part]]) for part in parts]
+    return Scores(np.concatenate(distance), pairs.genuine, labels[pairs.first], labels[pairs.second])
 
 
 def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:

@@ -43,14 +43,14 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
 
 
 def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Rates], Rates]) -> None:
-    fmr = scale(np.array([each.fmr for each in evaluation.fnmr_at]))
+    fmr = scale(np.array([figure.fmr for figure in evaluation.fnmr_at]))
     low, high = map(scale, _ends(evaluation))
     axes.fill_between(fmr, low, high, alpha=0.2, label="95 %, pointwise")
 
 
 def _ends(evaluation: Evaluation) -> tuple[Rates, Rates]:
     """Of the intervals of the FNMRs; what bounds one at a finer FMR bounds it at a coarser one."""
-    low, high = np.array([each.fnmr.ci95 for each in evaluation.fnmr_at]).T
+    low, high = np.array([figure.fnmr.ci95 for figure in evaluation.fnmr_at]).T
     return low, np.minimum.accumulate(high)
 
 
@@ -58,7 +58,9 @@ def roc(rates: Curve, evaluation: Evaluation) -> Figure:
     figure, axes = _axes(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
     axes.step(rates.fmr, 1 - rates.fnmr, where="post", label=f"AUC {evaluation.auc.value:.4f}")
     low, high = _ends(evaluation)
-    axes.fill_between([each.fmr for each in evaluation.fnmr_at], 1 - high, 1 - low, alpha=0.2, label="95 %, pointwise")
+    axes.fill_between(
+        [figure.fmr for figure in evaluation.fnmr_at], 1 - high, 1 - low, alpha=0.2, label="95 %, pointwise"
+    )
     axes.set_xscale("log")
     axes.set(xlim=(1 / evaluation.impostor_pairs, 1), ylim=(0, 1.02))
     _mark(axes, [(r.fmr.value, 1 - r.fnmr.value, r) for r in evaluation.rates])
@@ -76,9 +78,9 @@ def distances(scores: Scores, evaluation: Evaluation) -> Figure:
     figure.set_figheight(5.2)
     bins = np.linspace(0, scores.distance.max(), 60).tolist()
     groups = [("strangers", scores.impostor_distances), ("same person", scores.genuine_distances)]
-    for name, found in groups:
-        label = f"{name}: {len(found)} pairs"
-        axes.hist(found, bins, weights=np.full(len(found), 1 / len(found)), alpha=0.55, label=label)
+    for name, values in groups:
+        label = f"{name}: {len(values)} pairs"
+        axes.hist(values, bins, weights=np.full(len(values), 1 / len(values)), alpha=0.55, label=label)
     for number, rate in enumerate(evaluation.rates):
         label = f"threshold for FMR {rate.level:g}"
         axes.axvline(rate.threshold, color=f"C{number + 2}", linestyle="--", label=label)

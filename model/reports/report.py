@@ -63,16 +63,18 @@ def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
     )
 
 
-def comparison(found: Comparison) -> str:
+def comparison(compared: Comparison) -> str:
     """Two bundles side by side, as a part of a report."""
     rows = [
-        [name, *("{} ({})".format(*sections.cells(each)) for each in three)] for name, three in found.figures.items()
+        [name, *("{} ({})".format(*sections.cells(estimate)) for estimate in three)]
+        for name, three in compared.figures.items()
     ]
-    first, second = found.bundles
+    first, second = compared.bundles
     return "\n\n".join(
         [
             f"## Against the bundle `{second}`, on the same pairs",
-            f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of pictures that both can use.",
+            f"{compared.genuine_pairs} genuine and {compared.impostor_pairs} impostor pairs of pictures that both can "
+            "use.",
             table(["measure", f"`{first}`", f"`{second}`", "difference"], rows),
         ]
     )

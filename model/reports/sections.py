@@ -14,10 +14,10 @@ _FEW = 30
 
 def in_plain_words(evaluation: Evaluation, calibration: Calibration | None) -> str:
     """What the figures mean, for who has never heard of a false match rate."""
-    found = [rate for rate in evaluation.rates if calibration and rate.level == calibration.default_fmr]
-    if not found:
+    at_default = [rate for rate in evaluation.rates if calibration and rate.level == calibration.default_fmr]
+    if not at_default:
         return "The bundle has no threshold yet: nothing can be said about its decisions."
-    rate = found[0]
+    rate = at_default[0]
     strangers = f"1 in {1 / rate.fmr.value:,.0f}" if rate.fmr.value else "none"
     on = "partly on these very people" if evaluation.people_that_chose_thresholds else "on other people"
     failures = evaluation.acquisition
@@ -54,25 +54,26 @@ def _level(evaluation: Evaluation, level: Level, rate: RatesAtThreshold | None) 
         evaluation.acquisition.generalised_fnmr(rate.fnmr.value, evaluation.genuine_pairs),
     )
     counts = [(rate.fmr.value, evaluation.impostor_pairs), (rate.fnmr.value, evaluation.genuine_pairs)]
-    found = "; ".join(errors(round(share * pairs), pairs) for share, pairs in counts)
+    error_counts = "; ".join(errors(round(share * pairs), pairs) for share, pairs in counts)
     promised = f"{point.fmr_ci95[0]:.4g} to {point.fmr_ci95[1]:.4g}"
     verdict = "same people" if evaluation.people_that_chose_thresholds else _verdict(level.fmr, rate.fmr.ci95)
     general = f"{fmr:.4g}, {fnmr:.4g}"
-    rates = [told(rate.fmr), promised, verdict, told(rate.fnmr)]
-    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *rates, found, general]
+    rates = [with_interval(rate.fmr), promised, verdict, with_interval(rate.fnmr)]
+    return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *rates, error_counts, general]
 
 
-def _verdict(asked: float, found: tuple[float, float]) -> str:
-    if asked < found[0]:
+def _verdict(asked: float, interval: tuple[float, float]) -> str:
+    if asked < interval[0]:
         return "no: higher than asked for"
-    return "lower than asked for" if asked > found[1] else "yes"
+    return "lower than asked for" if asked > interval[1] else "yes"
 
 
 def fnmr_at(evaluation: Evaluation) -> str:
     """FNMR where the threshold is chosen on these very people, at whole powers of ten."""
-    whole = [each for each in evaluation.fnmr_at if f"{each.fmr:e}".startswith("1.0000")]
+    whole = [figure for figure in evaluation.fnmr_at if f"{figure.fmr:e}".startswith("1.0000")]
     rows = [
-        [f"{each.fmr:g}", *cells(each.fnmr), errors(each.errors, evaluation.genuine_pairs)] for each in reversed(whole)
+        [f"{figure.fmr:g}", *cells(figure.fnmr), errors(figure.errors, evaluation.genuine_pairs)]
+        for figure in reversed(whole)
     ]
     return table(["FMR", "FNMR", "95 % interval", "errors"], rows)
 
@@ -95,7 +96,7 @@ def people(evaluation: Evaluation, calibration: Calibration | None) -> str:
     return (
         f"FNMR where each person counts once, not each pair: {value} ({interval}).{_few_pictures(evaluation, default)}"
         + "\n\n"
-        + table(["most often", "person: errors of pairs"], [[name, _people(found)] for name, found in parts])
+        + table(["most often", "person: errors of pairs"], [[name, _people(worst)] for name, worst in parts])
     )
 
 
@@ -109,8 +110,8 @@ def _few_pictures(evaluation: Evaluation, default: float | None) -> str:
     )
 
 
-def _people(found: Sequence[PersonErrors]) -> str:
-    return ", ".join(f"`{each.person}`: {each.errors} of {each.pairs}" for each in found) or "nobody"
+def _people(worst: Sequence[PersonErrors]) -> str:
+    return ", ".join(f"`{person.person}`: {person.errors} of {person.pairs}" for person in worst) or "nobody"
 
 
 def groups(evaluation: Evaluation) -> str:
@@ -118,12 +119,12 @@ def groups(evaluation: Evaluation) -> str:
     pairs = evaluation.group_pairs
     rows = [
         [
-            each.group,
-            f"{each.people}",
-            _rate(each.fmr, each, pairs[each.group][0]),
-            _rate(each.fnmr, each, pairs[each.group][1]),
+            rates.group,
+            f"{rates.people}",
+            _rate(rates.fmr, rates, pairs[rates.group][0]),
+            _rate(rates.fnmr, rates, pairs[rates.group][1]),
         ]
-        for each in evaluation.groups
+        for rates in evaluation.groups
     ]
     return table(["group", "people", "FMR (95 %): errors", "FNMR (95 %): errors"], rows)
 
@@ -138,5 +139,5 @@ def cells(estimate: Estimate) -> list[str]:
     return [f"{estimate.value:.4g}", f"{estimate.ci95[0]:.4g} to {estimate.ci95[1]:.4g}"]
 
 
-def told(estimate: Estimate) -> str:
+def with_interval(estimate: Estimate) -> str:
     return "{} ({})".format(*cells(estimate))

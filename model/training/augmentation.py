@@ -80,7 +80,7 @@ def _moved(
 
 
 def _low_resolution(pixels: Pixels, rng: Rng) -> Pixels:
-    return torch.cat([_resampled(each[None], int(rng.integers(36, 120)), rng) for each in pixels])
+    return torch.cat([_resampled(crop[None], int(rng.integers(36, 120)), rng) for crop in pixels])
 
 
 def _resampled(pixel: Pixels, side: int, rng: Rng) -> Pixels:
@@ -113,7 +113,7 @@ def _noise(pixels: Pixels, rng: Rng) -> Pixels:
 
 
 def _jpeg(pixels: Pixels, rng: Rng) -> Pixels:
-    return torch.stack([_through_jpeg(each, int(rng.integers(15, 85))) for each in _bytes(pixels)]).float() / 255
+    return torch.stack([_through_jpeg(crop, int(rng.integers(15, 85))) for crop in _bytes(pixels)]).float() / 255
 
 
 def _through_jpeg(pixels: Tensor, quality: int) -> Tensor:

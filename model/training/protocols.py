@@ -17,7 +17,7 @@ TUTORIAL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Figures:
+class ProtocolFigures:
     """Of one trained network; "at half" is at the tutorial's threshold, a distance of 0.5.
 
     `precision_at_half` is what the tutorial calls accuracy: the share of genuine pairs among those accepted.
@@ -36,20 +36,20 @@ class Figures:
     validation_loss: float
 
 
-def run_figures(run: TutorialRun, dataset: Dataset, pairs: Pairs) -> Figures:
+def run_figures(run: TutorialRun, dataset: Dataset, pairs: Pairs) -> ProtocolFigures:
     """The figures of a finished run on these pairs of the data set."""
     scores = score(embed(run.network, dataset.crops), dataset.labels, pairs)
     return _figures(scores, run.reports[-1])
 
 
-def tutorial_protocol(dataset: Dataset, recipe: TutorialRecipe) -> Figures:
+def tutorial_protocol(dataset: Dataset, recipe: TutorialRecipe) -> ProtocolFigures:
     """Trains on three quarters of the pairs and measures on the rest: the same people, often the same pictures."""
     run, split = TutorialRun(recipe), split_pairs(dataset, recipe)
     _finish(fit(run, dataset.crops, split))
     return run_figures(run, dataset, split.test)
 
 
-def disjoint_protocol(dataset: Dataset, recipe: TutorialRecipe, count: int) -> Iterator[Figures]:
+def disjoint_protocol(dataset: Dataset, recipe: TutorialRecipe, count: int) -> Iterator[ProtocolFigures]:
     """For each fold over people: trains on the others, measures on all pairs of the fold, never across folds."""
     for seen, unseen in folds(len(dataset.people), count, np.random.default_rng(recipe.seed)):
         run, training = TutorialRun(recipe), dataset.of(seen)
@@ -58,7 +58,7 @@ def disjoint_protocol(dataset: Dataset, recipe: TutorialRecipe, count: int) -> I
         yield run_figures(run, measured, all_pairs(measured.labels))
 
 
-def mean(figures: Iterable[Figures]) -> dict[str, float]:
+def mean(figures: Iterable[ProtocolFigures]) -> dict[str, float]:
     """The mean of each rate over folds; people and pairs are added up."""
     rows = [vars(figure) for figure in figures]
     totals = ("people", "genuine_pairs", "impostor_pairs")
@@ -70,10 +70,10 @@ def _finish(epochs: Iterator[EpochReport]) -> None:
         pass
 
 
-def _figures(scores: Scores, last: EpochReport) -> Figures:
+def _figures(scores: Scores, last: EpochReport) -> ProtocolFigures:
     rates = curve(scores)
     fmr, fnmr = rates.at(np.array([TUTORIAL_THRESHOLD]))
-    return Figures(
+    return ProtocolFigures(
         people=scores.people,
         genuine_pairs=len(scores.genuine_distances),
         impostor_pairs=len(scores.impostor_distances),

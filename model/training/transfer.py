@@ -66,13 +66,13 @@ class DistillationData:
 def targets(network: nn.Module, wide: NDArray[np.uint8], track: Track = iter, batch: int = 64) -> NDArray[np.float32]:
     """What the network says on average of six views of each picture: float32 (N, embedding_size), unit length."""
     network.eval()
-    found = []
+    embeddings = []
     with torch.inference_mode():
         for start in track(range(0, len(wide), batch)):
             part = wide[start : start + batch]
             views = [network(view(part, zoom, mirrored)) for zoom in _ZOOMS for mirrored in (False, True)]
-            found.append(nn.functional.normalize(torch.stack(views).sum(dim=0)))
-    return torch.cat(found).numpy()
+            embeddings.append(nn.functional.normalize(torch.stack(views).sum(dim=0)))
+    return torch.cat(embeddings).numpy()
 
 
 class TransferRun(TrainingRun[TransferRecipe, RoundReport]):

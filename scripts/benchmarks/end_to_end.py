@@ -13,7 +13,7 @@ import terminal
 from benchmarks import in_process as limit
 from benchmarks import report
 from benchmarks.load import Load, Task, load
-from benchmarks.results import Figures, Machine, Overload, Results, Round
+from benchmarks.results import LoopFigures, Machine, Overload, Results, Round
 from benchmarks.stages import jpeg, spread
 from service.http_client import upload
 from service.process import PLAIN, Running, serving
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         rounds = [
             _round(ours, plain, embedder, pairs, requests, options.seconds) for _ in progress(range(options.rounds))
         ]
-        capacity = float(np.median([each.saturated for each in rounds]))
+        capacity = float(np.median([measured.saturated for measured in rounds]))
         overloads = [_overload(ours, requests, capacity, times, options.overload_seconds) for times in OVERLOADS]
         after = ours.megabytes()
     results = Results(
@@ -92,7 +92,7 @@ def _round(
 ) -> Round:
     cores = Machine.here().cores
 
-    def figures(service: Running, callers: int) -> Figures:
+    def figures(service: Running, callers: int) -> LoopFigures:
         return _figures(load(Task(service.address, requests, seconds, callers=callers)))
 
     return Round(
@@ -103,12 +103,12 @@ def _round(
     )
 
 
-def _figures(done: Load) -> Figures:
+def _figures(done: Load) -> LoopFigures:
     milliseconds = [answer.seconds * 1000 for answer in done.good]
     stages = {
         name: [answer.stages[name] for answer in done.good] for name in (done.good[0].stages if done.good else ())
     }
-    return Figures(
+    return LoopFigures(
         throughput=done.goodput,
         p50=float(np.percentile(milliseconds, 50)),
         p99=float(np.percentile(milliseconds, 99)),

@@ -30,12 +30,12 @@ def run(options: argparse.Namespace) -> None:
     operating = Policy(bundle.load(bundle.SHIPPED / "default").manifest).operating_points.values()
     thresholds = np.sort([point.threshold for point in operating])
     started = time.perf_counter()
-    found = count(points, labels, thresholds, terminal.progress("block"))
+    counts = count(points, labels, thresholds, terminal.progress("block"))
     counted = time.perf_counter()
     _multiply(torch.from_numpy(points))
     multiplied = time.perf_counter() - counted
-    seconds, pairs = counted - started, found.impostor_pairs + found.genuine_pairs
-    rates = ", ".join(f"{share:.2g}" for share in found.accepted_share(0))
+    seconds, pairs = counted - started, counts.impostor_pairs + counts.genuine_pairs
+    rates = ", ".join(f"{share:.2g}" for share in counts.accepted_share(0))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{pairs:.3g} pairs at {len(thresholds)} thresholds: {seconds:.0f} s, {pairs / seconds:.3g} pairs a second, "

@@ -24,7 +24,7 @@ def save(results: Results, folder: Path) -> None:
 def report(results: Results) -> str:
     """The whole of it, in Markdown."""
     machine, before, after = results.machine, *results.megabytes
-    asked, rounds, side = sum(each.asked for each in results.overloads), len(results.rounds), results.side
+    asked, rounds, side = sum(run.asked for run in results.overloads), len(results.rounds), results.side
     return f"""# Benchmark
 
 {machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}.
@@ -44,7 +44,7 @@ itself gets {results.client_limit:.0f} answers a second where nothing is to be d
 
 
 def limits(results: Results) -> dict[str, float]:
-    return {name: _median(each.limit[name] for each in results.rounds) for name in results.rounds[0].limit}
+    return {name: _median(run.limit[name] for run in results.rounds) for name in results.rounds[0].limit}
 
 
 def callers_table(results: Results) -> str:
@@ -52,62 +52,66 @@ def callers_table(results: Results) -> str:
     stages = list(next(iter(results.rounds[0].callers.values())).stages)
     rows = []
     for callers in results.rounds[0].callers:
-        found = [each.callers[callers] for each in results.rounds]
-        middle = [_median(each.throughput for each in found), _median(each.p50 for each in found)]
-        middle += [_median(each.p99 for each in found)]
-        middle += [_median(each.stages[stage] for each in found) for stage in stages]
+        figures = [run.callers[callers] for run in results.rounds]
+        middle = [_median(one_loop.throughput for one_loop in figures), _median(one_loop.p50 for one_loop in figures)]
+        middle += [_median(one_loop.p99 for one_loop in figures)]
+        middle += [_median(one_loop.stages[stage] for one_loop in figures) for stage in stages]
         rows.append([f"{callers}", *(f"{value:.1f}" for value in middle)])
     return table(["callers", "answers a second", "p50, ms", "p99, ms", *(f"{stage}, ms" for stage in stages)], rows)
 
 
 def summary(results: Results, beside: int = 16) -> str:
     """Each measure, what was found, and its target."""
-    worst = max(results.overloads, key=lambda overload: overload.times)
+    worst = max(results.overloads, key=lambda run: run.times)
     ours, large = results.large_jpeg
     rows = [
         ("throughput at saturation, of the limit in process", _ratio(results, _of_limit), "at least 0.90"),
         ("p50 of one caller, beyond the same work in process", _ratio(results, _beyond) + " ms", "at most 3 ms"),
         (
             f"throughput of {beside} callers, of the plain service's",
-            _ratio(results, lambda each: each.callers[beside].throughput / each.plain.throughput), "at least 2",
+            _ratio(results, lambda run: run.callers[beside].throughput / run.plain.throughput), "at least 2",
         ),
         (
             f"p99 of {beside} callers, of the plain service's",
-            _ratio(results, lambda each: each.callers[beside].p99 / each.plain.p99), "at most 0.5",
+            _ratio(results, lambda run: run.callers[beside].p99 / run.plain.p99), "at most 0.5",
         ),
         ("JPEG of 12 megapixels, full decoding over ours", f"{large / ours:.1f}", "at least 4"),
         (f"goodput at {worst.times} times the capacity, of the capacity", f"{worst.goodput_share:.2f}", "at least 0.9"),
         (f"p99 of refusals at {worst.times} times the capacity", f"{worst.refused_p99:.0f} ms", "under 50 ms"),
-        ("requests neither done nor refused under overload", str(sum(each.neither for each in results.overloads)), "0"),
+        ("requests neither done nor refused under overload", str(sum(run.neither for run in results.overloads)), "0"),
         ("ready after the start", f"{results.startup:.1f} s", "3 s"),
     ]  # fmt: skip
     return table(["measure", "found", "target"], rows)
 
 
-def _of_limit(each: Round) -> float:
-    return each.saturated / max(each.limit.values())
+def _of_limit(run: Round) -> float:
+    return run.saturated / max(run.limit.values())
 
 
-def _beyond(each: Round) -> float:
-    return each.callers[1].p50 - each.pair
+def _beyond(run: Round) -> float:
+    return run.callers[1].p50 - run.pair
 
 
 def _ratio(results: Results, of: Callable[[Round], float]) -> str:
-    found = [of(each) for each in results.rounds]
-    return f"{np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+    ratios = [of(run) for run in results.rounds]
+    return f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def plot(results: Results) -> Figure:
     figure = Figure(figsize=(10, 4), layout="constrained")
     closed, overload = figure.subplots(1, 2)
     callers = sorted(results.rounds[0].callers)
-    closed.plot(callers, [_median(each.callers[n].throughput for each in results.rounds) for n in callers], "o-",
+    closed.plot(callers, [_median(run.callers[n].throughput for run in results.rounds) for n in callers], "o-",
                 label="service")  # fmt: skip
-    limit = _median(max(each.limit.values()) for each in results.rounds)
+    limit = _median(max(run.limit.values()) for run in results.rounds)
     closed.axhline(limit, color="grey", linestyle="--", label="limit in process")
-    closed.plot([16], [_median(each.plain.throughput for each in results.rounds)], "s", label="plain service")
+    closed.plot([16], [_median(run.plain.throughput for run in results.rounds)], "s", label="plain service")
     closed.set(title="/verify by callers", xlabel="callers at once", ylabel="answers a second", ylim=(0, None))
-    overload.plot([each.times for each in results.overloads], [each.goodput_share for each in results.overloads], "o-")
+    overload.plot(
+        [run.times for run in results.overloads],
+        [run.goodput_share for run in results.overloads],
+        "o-",
+    )
     overload.axhline(0.9, color="grey", linestyle="--", label="target")
     overload.set(title="Overload, open loop", xlabel="requests, of the capacity", ylabel="goodput, of the capacity",
                  ylim=(0, None))  # fmt: skip

@@ -22,7 +22,7 @@ class Machine(msgspec.Struct, frozen=True):
         return cls(name, os.cpu_count() or 1, platform.python_version(), str(torch.__version__))
 
 
-class Figures(msgspec.Struct, frozen=True):
+class LoopFigures(msgspec.Struct, frozen=True):
     """Of one closed loop. throughput: good answers a second; times, of the good ones, in milliseconds."""
 
     throughput: float
@@ -38,8 +38,8 @@ class Round(msgspec.Struct, frozen=True):
 
     limit: dict[str, float]
     pair: float
-    callers: dict[int, Figures]
-    plain: Figures
+    callers: dict[int, LoopFigures]
+    plain: LoopFigures
 
     @property
     def saturated(self) -> float:

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     files = [jpeg(path, options.side) for path in spread(options.data, options.pictures)]
     for data in files[:5]:
         _stages(embedder, data)
-    seconds = np.array([found for data in terminal.progress("picture")(files) if (found := _stages(embedder, data))])
+    seconds = np.array([stages for data in terminal.progress("picture")(files) if (stages := _stages(embedder, data))])
     middle = np.median(seconds, axis=0) * 1000
     for stage, taken in zip(STAGES, middle, strict=True):
         print(f"{stage}: {taken:.1f} ms, {taken / middle[-1]:.2f} of the embedding")

@@ -1,17 +1,25 @@
-"""Damages picture files, anywhere or along the grammar of their format; knows nothing of who reads them.
+"""Damages picture files, anywhere or segment by segment of their format; knows nothing of who reads them.
 
 Case `number` of `seed` is the same bytes wherever and in whatever order it is made.
 """
 
 import io
+import struct
+import zlib
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
-from campaigns.damaged_formats import grammar
 from numpy.random import Generator
 from PIL import Image
 
-_TELLING = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
+TakeApart: TypeAlias = Callable[[bytes], list[bytes]]
+Join: TypeAlias = Callable[[list[bytes]], bytes]
+
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+_EDGE_BYTES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 _BASES = 64
 _LARGE = 60  # a JPEG that is reduced while it is decoded
 
@@ -65,7 +73,7 @@ def flip(data: bytes, rng: Generator) -> bytes:
 def overwrite(data: bytes, rng: Generator) -> bytes:
     """A few bytes in a row with one of those that sizes go wrong with."""
     start, length = int(rng.integers(len(data) + 1)), int(rng.integers(1, 9))
-    return data[:start] + bytes([int(rng.choice(_TELLING))]) * length + data[start + length :]
+    return data[:start] + bytes([int(rng.choice(_EDGE_BYTES))]) * length + data[start + length :]
 
 
 def edit_header(data: bytes, rng: Generator) -> bytes:
@@ -91,8 +99,8 @@ def repeat(data: bytes, rng: Generator) -> bytes:
 
 def rearrange(data: bytes, rng: Generator) -> bytes:
     """A segment of the format dropped, doubled, swapped with another, or changed inside with its sums made right."""
-    split, join = grammar(data)
-    parts = split(data)
+    take_apart, join = grammar(data)
+    parts = take_apart(data)
     if len(parts) < 2:
         return flip(data, rng)
     one, other = (int(index) for index in rng.integers(len(parts), size=2))
@@ -109,3 +117,59 @@ def rearrange(data: bytes, rng: Generator) -> bytes:
 
 
 DAMAGES = (flip, overwrite, edit_header, truncate, splice, repeat, rearrange)
+
+
+def grammar(data: bytes) -> tuple[TakeApart, Join]:
+    """How to take a file apart into segments and to join them, lengths and check sums made right again."""
+    if data.startswith(_PNG_HEAD):
+        return _png_chunks, _png
+    if data.startswith(b"RIFF"):
+        return _webp_chunks, _webp
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_segments, b"".join
+    return _header_words, b"".join
+
+
+def _png_chunks(data: bytes) -> list[bytes]:
+    """Type and content of each chunk."""
+    chunks, place = [], len(_PNG_HEAD)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        chunks.append(data[place + 4 : place + 8 + length])
+        place += 12 + length
+    return chunks
+
+
+def _png(chunks: list[bytes]) -> bytes:
+    sizes = (struct.pack(">I", max(0, len(chunk) - 4)) for chunk in chunks)
+    sums = (struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
+    return _PNG_HEAD + b"".join(size + chunk + crc for size, chunk, crc in zip(sizes, chunks, sums, strict=True))
+
+
+def _webp_chunks(data: bytes) -> list[bytes]:
+    """Type and content of each chunk."""
+    chunks, place = [], 12
+    while place + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, place + 4)
+        chunks.append(data[place : place + 4] + data[place + 8 : place + 8 + length])
+        place += 8 + length + length % 2
+    return chunks
+
+
+def _webp(chunks: list[bytes]) -> bytes:
+    body = b"".join(
+        chunk[:4] + struct.pack("<I", max(0, len(chunk) - 4)) + chunk[4:] + bytes(len(chunk) % 2) for chunk in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
+def _jpeg_segments(data: bytes) -> list[bytes]:
+    """From one marker to the next; coded data stays with the marker before it."""
+    starts = [i for i in range(len(data) - 1) if data[i] == 0xFF and data[i + 1] not in (0x00, 0xFF)]
+    return [data[start:end] for start, end in pairwise([*starts, len(data)])]
+
+
+def _header_words(data: bytes) -> list[bytes]:
+    """Magic, sizes and depth of a PGM or PPM file, each with its white space, then the pixels."""
+    words = data.split(b"\n", 3)
+    return [word + b"\n" for word in words[:-1]] + words[-1:]

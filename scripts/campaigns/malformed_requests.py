@@ -54,11 +54,11 @@ def _any(choices: Sequence[bytes], rng: Generator) -> bytes:
 
 def _head_line(data: bytes, rng: Generator) -> bytes:
     """A line more, or another in the place of one."""
-    head, found, body = data.partition(b"\r\n\r\n")
+    head, separator, body = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     place = int(rng.integers(1, len(lines) + 1))
     lines[place : place + int(rng.integers(2))] = [_any(_LINES, rng)]
-    return b"\r\n".join(lines) + found + body
+    return b"\r\n".join(lines) + separator + body
 
 
 def _first_line(data: bytes, rng: Generator) -> bytes:
@@ -73,25 +73,25 @@ def _line_ends(data: bytes, rng: Generator) -> bytes:
 
 def _length(data: bytes, rng: Generator) -> bytes:
     """Announced a little wrong: too short leaves the rest to be taken for another request, too long never ends."""
-    head, found, rest = data.partition(b"Content-Length: ")
+    head, separator, rest = data.partition(b"Content-Length: ")
     digits, end, body = rest.partition(b"\r\n")
     announced = max(0, int(digits or b"0") + int(rng.integers(-300, 300))) if digits.isdigit() else 0
-    return head + found + str(announced).encode() + end + body
+    return head + separator + str(announced).encode() + end + body
 
 
 def _chunked(data: bytes, rng: Generator) -> bytes:
     """The body in chunks, some of whose sizes lie."""
-    head, found, body = data.partition(b"\r\n\r\n")
+    head, separator, body = data.partition(b"\r\n\r\n")
     sizes = (b"%x" % len(body), b"0", b"-1", b"ffffffffffffffffff", b"5;ext=1", b"", b"zz", b"%X\r" % len(body))
     head = head.replace(b"Content-Length", _any((b"X-Length", b"Content-Length"), rng))
-    return head + b"\r\nTransfer-Encoding: chunked" + found + _any(sizes, rng) + b"\r\n" + body + b"\r\n0\r\n\r\n"
+    return head + b"\r\nTransfer-Encoding: chunked" + separator + _any(sizes, rng) + b"\r\n" + body + b"\r\n0\r\n\r\n"
 
 
 def _part_header(data: bytes, rng: Generator) -> bytes:
-    start, found, rest = data.partition(b"--b\r\n")
+    start, separator, rest = data.partition(b"--b\r\n")
     header, end, content = rest.partition(b"\r\n\r\n")
     lines = [header, _any(_PARTS, rng)] if rng.random() < 0.5 else [_any(_PARTS, rng)]
-    return start + found + b"\r\n".join(lines) + end + content
+    return start + separator + b"\r\n".join(lines) + end + content
 
 
 def _boundary(data: bytes, rng: Generator) -> bytes:

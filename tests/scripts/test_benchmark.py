@@ -12,7 +12,7 @@ import pytest
 import terminal
 from benchmarks import report
 from benchmarks.load import Task, load
-from benchmarks.results import Figures, Machine, Overload, Results, Round
+from benchmarks.results import LoopFigures, Machine, Overload, Results, Round
 from service.http_client import upload
 from service.process import PLAIN
 
@@ -85,8 +85,8 @@ def test_an_open_loop_does_not_wait_for_answers(told: Told) -> None:
 
 
 def results() -> Results:
-    def figures(throughput: float, p50: float = 100, p99: float = 200) -> Figures:
-        return Figures(throughput, p50, p99, 0, {"decode": 2.0}, 0.1)
+    def figures(throughput: float, p50: float = 100, p99: float = 200) -> LoopFigures:
+        return LoopFigures(throughput, p50, p99, 0, {"decode": 2.0}, 0.1)
 
     def measured(speed: float) -> Round:
         callers = {1: figures(5 * speed, 83 / speed), 16: figures(18 * speed), 32: figures(17 * speed)}
