@@ -1,4 +1,4 @@
-"""A bundle: one folder with manifest.json and the weights it names; saved whole or not at all, loaded strictly."""
+"""Loads and saves bundles: one folder with manifest.json and the weights it names. Loads strictly, saves whole."""
 
 import hashlib
 import os

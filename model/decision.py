@@ -1,4 +1,4 @@
-"""The whole threshold policy: a distance and an error level in, same or different and what it means out."""
+"""Decides: takes a distance and a false match rate, returns same or different and what that means. The whole policy."""
 
 from bisect import bisect_right
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a face is like those that the thresholds were chosen on; decides nothing about whose it is."""
+"""Checks whether a face is like the calibration's faces. It does not decide whose face it is."""
 
 from collections.abc import Sequence
 

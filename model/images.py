@@ -1,4 +1,4 @@
-"""Bytes of an untrusted picture file to one upright RGB array; knows nothing of faces."""
+"""Decodes an untrusted picture file into one upright RGB array. It knows nothing of faces."""
 
 import io
 import struct

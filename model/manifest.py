@@ -1,4 +1,4 @@
-"""What a bundle says of itself: the shapes of manifest.json and the identity of its embedding space."""
+"""Defines manifest.json: what a bundle records about itself, and the identity of its embedding space."""
 
 import hashlib
 from collections.abc import Iterable

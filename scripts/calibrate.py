@@ -1,7 +1,7 @@
 """Chooses a bundle's thresholds on the people of a folder, and saves it anew: same weights, same contract id.
 
-People whose pictures were in training are left out. One picture a person is enough for thresholds: FNMRs are then those
-of the bundle's own calibration, and the output says so.
+People whose pictures were in training are left out. One picture a person is enough for thresholds; the FNMRs are then
+those of the bundle's own calibration, and the output says so.
 """
 
 import argparse

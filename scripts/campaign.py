@@ -1,6 +1,6 @@
-"""Robustness campaigns: many seeded cases of damage or trouble, none of which the service may come to harm by.
+"""Runs robustness campaigns: many seeded cases of damage or trouble, none of which may harm the service.
 
-A campaign can be cut in shards, and stopped and started again: what was done is in its state file.
+A campaign can be split into shards, stopped and continued: its state file keeps what was done.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Writes the model card of a bundle, card.md, beside its manifest: from the manifest and the reports in its folder."""
+"""Writes a bundle's model card, card.md, from its manifest and the reports in its folder."""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
-"""FMR and FNMR at a bundle's thresholds over all pairs of very many pictures: counted by blocks, no pair is kept.
+"""Counts FMR and FNMR at a bundle's thresholds over all pairs of very many pictures, block by block.
 
-What `evaluate.py` reports besides needs every pair at once, in some ten thousand pictures' memory at most.
+It keeps no pair in memory. `evaluate.py` reports more, but keeps every pair: some ten thousand pictures at most.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Compares what a running service counted with the calibration of its bundle: have cameras or people changed?
+"""Compares a running service's counts with the calibration of its bundle: have cameras or people changed?
 
-Reads the text of /metrics, which holds counts only.
+It reads the text of /metrics, which holds counts only.
 """
 
 import argparse

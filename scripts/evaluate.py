@@ -1,8 +1,8 @@
-"""Measures a bundle on a folder of identities, or on a list of pairs, and writes report.md, report.json and plots.
+"""Measures a bundle on a folder of people, or on a list of pairs, and writes report.md, report.json and plots.
 
-Of a folder, people whose pictures were in training are left out, whatever their folders are called, and so are those
-that chose the thresholds, where enough others remain. A list is measured as it is: the report says how many of its
-people those were.
+In a folder, people whose pictures were in training are left out, whatever their folders are called. So are those who
+chose the thresholds, where enough others remain. A list is measured as it is, and the report says how many of its
+people were in training or chose thresholds.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Do 95 % intervals hold the truth 95 times in 100? Simulates scores whose error rates are known, a thousand times.
+"""Checks how often 95 % intervals contain the true rate, on a thousand simulated data sets whose rates are known.
 
-Each person has a place of their own that moves all their distances, so that pairs that share a person go together.
+Each person has an offset that moves all of that person's distances, so pairs that share a person are correlated.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Prints the OpenAPI document of the service: the snapshot that the tests compare with."""
+"""Prints the service's OpenAPI document: the snapshot that the tests compare with."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Writes the README's figures from the committed results, each block between its two markers; measures nothing."""
+"""Writes the README's figures from the committed results, each block between its two markers. It measures nothing."""
 
 import json
 import re

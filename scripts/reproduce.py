@@ -1,4 +1,4 @@
-"""Both protocols over several seeds, to one JSON file that can be resumed and a table beside it.
+"""Runs both protocols over several seeds; writes a JSON file that can be resumed, and a table beside it.
 
 The tutorial's protocol measures on other pairs of the people that it trained on. The people-disjoint one trains
 on all folds of people but one and measures on all pairs of that one, each fold with its own network.

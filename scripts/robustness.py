@@ -1,7 +1,7 @@
-"""How decisions about one person hold when one of the two pictures gets worse: robustness.md, .json and .png.
+"""Measures how often a person is still recognised when one of two pictures gets worse.
 
-One pair of pictures a person, of people that the bundle neither trained on nor, where there are enough others, chose
-thresholds on.
+It writes robustness.md, .json and .png. It takes one pair of pictures a person. The bundle was not trained on these
+people and, where there are enough others, they did not choose its thresholds.
 """
 
 import argparse

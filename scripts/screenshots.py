@@ -1,4 +1,4 @@
-"""Pictures of the page with drawn faces: the README's, and others at three widths, light and dark, to be looked at."""
+"""Takes screenshots of the page with drawn faces: the README's, and others at three widths, light and dark."""
 
 import argparse
 from pathlib import Path

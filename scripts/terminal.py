@@ -1,4 +1,4 @@
-"""What the scripts share at the terminal: progress, what is left out, faults as one line, files replaced whole."""
+"""Shares what scripts do at the terminal: sub-commands, progress, one-line errors, files replaced whole."""
 
 import argparse
 import sys

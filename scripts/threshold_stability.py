@@ -1,8 +1,8 @@
-"""Do thresholds hold for other people? Chooses them on half of the people, many times, and measures on the rest.
+"""Checks whether thresholds hold for other people: chooses them on half of the people and measures on the rest, often.
 
-People that the bundle was trained on are left out. A realised FMR has an interval of its own: counted are how often it
-lies inside the interval that was promised, and how often the promised level lies inside its own. Two halves differ by
-the chance of both: of intervals that hold the truth 95 times in 100, 83 hold what another half shows.
+People that the bundle was trained on are left out. A realised FMR has an interval of its own. The table counts how
+often the realised FMR lies in the promised interval, and how often the promised FMR lies in the realised interval. Both
+halves vary by chance: when intervals contain the truth 95 times in 100, 83 contain what another half shows.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A folder of identities (one sub-folder a person) to crops with labels; knows no network."""
+"""Loads a folder of identities (one sub-folder a person) as labelled crops. It knows no network."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Lists of pairs in the format of Labeled Faces in the Wild; looks at no picture.
+"""Reads lists of pairs in the format of Labeled Faces in the Wild. It opens no picture.
 
 Huang et al., "Labeled Faces in the Wild" (2007); https://vis-www.cs.umass.edu/lfw/README.txt describes the lists.
 """

@@ -1,4 +1,4 @@
-"""Which pictures are compared: pairs of row numbers with the truth about them; knows no pixels."""
+"""Chooses which pictures are compared, as pairs of row numbers with their true labels. It knows no pixels."""
 
 from dataclasses import dataclass
 

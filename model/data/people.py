@@ -1,4 +1,4 @@
-"""A folder of identities: who is in it, with which files, and what manifests know them by; decodes no picture."""
+"""Lists the people of a folder with their files and fingerprints. It decodes no picture."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Ways to part people into those to learn from and those to measure on, and the tutorial's way to part pairs."""
+"""Splits people into those who train, choose thresholds or are measured; and, as the tutorial does, pairs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All pairs of very many embeddings counted at given thresholds, exactly and in bounded memory; keeps no pair."""
+"""Counts all pairs of very many embeddings at given thresholds, exactly and in bounded memory. It keeps no pair."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""FMR and FNMR of scores at given thresholds, each with its 95 % interval; chooses no threshold."""
+"""Computes FMR and FNMR of scores at given thresholds, each with its 95 % interval. It chooses no threshold."""
 
 import numpy as np
 from scipy import sparse

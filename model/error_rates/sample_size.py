@@ -1,4 +1,4 @@
-"""What so many people and pairs can say: which levels they reach, how sure a figure can be; measures nothing."""
+"""Says what a number of people and pairs can support: which levels, and how wide an interval. It measures nothing."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,6 +1,6 @@
-"""Error rates of labelled distances; terms of ISO/IEC 19795-1. Knows no bundle, no picture.
+"""Computes error rates of labelled distances, in the terms of ISO/IEC 19795-1. It knows no bundle and no picture.
 
-FMR: share of impostor pairs accepted (distance <= threshold). FNMR: share of genuine pairs rejected.
+FMR is the share of impostor pairs accepted (distance <= threshold), FNMR the share of genuine pairs rejected.
 """
 
 from dataclasses import dataclass

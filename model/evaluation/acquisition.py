@@ -1,4 +1,4 @@
-"""Failures to acquire, and error rates that count them (ISO/IEC 19795-1: generalised rates); draws no conclusion."""
+"""Counts failures to acquire, and error rates that include them (the generalised rates of ISO/IEC 19795-1)."""
 
 from collections import Counter
 from dataclasses import dataclass

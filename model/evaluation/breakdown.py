@@ -1,4 +1,4 @@
-"""Error rates person by person and group by group at one threshold; knows no pictures."""
+"""Computes error rates of each person and of each group at one threshold. It knows no picture."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Distances of people that training never saw to operating points; chooses thresholds, applies none."""
+"""Chooses operating points from distances of people whom training never saw. It applies no threshold."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

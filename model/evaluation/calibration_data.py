@@ -1,4 +1,4 @@
-"""People and their embeddings to the whole calibration of a bundle; draws nothing and saves nothing."""
+"""Turns people and their embeddings into the whole calibration of a bundle. It saves nothing."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Two bundles on the very same pairs of pictures; writes nothing."""
+"""Compares two bundles on the same pairs of pictures. It writes nothing."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Counts of what a service saw against those of its calibration: has it changed? Knows no service and no picture."""
+"""Compares a service's counts with those of its calibration: has either changed? It knows no service and no picture."""
 
 from dataclasses import dataclass
 

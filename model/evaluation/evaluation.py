@@ -1,4 +1,4 @@
-"""A bundle measured on people: distances of all pairs to error rates with intervals; writes nothing."""
+"""Measures a bundle on people: turns distances of all pairs into error rates with intervals. It writes nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the protocol of Labeled Faces in the Wild asks for, of the pairs of a list; reads and writes nothing."""
+"""Computes the figures of the protocol of Labeled Faces in the Wild for the pairs of a list. It reads no file."""
 
 from dataclasses import dataclass
 from pathlib import Path

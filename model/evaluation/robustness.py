@@ -1,4 +1,4 @@
-"""How a bundle's decisions about one person hold when one picture gets worse, kind by kind; writes nothing."""
+"""Measures how often one person is still recognised when one picture gets worse, kind by kind. It writes nothing."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which people and pairs are measured, and their distances; counts no error."""
+"""Selects which people and pairs are measured, and computes their distances. It counts no error."""
 
 from collections.abc import Collection, Sequence
 

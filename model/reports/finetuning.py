@@ -1,4 +1,4 @@
-"""What fine-tuning brought, in plain words: from two comparisons of the bundles before and after; measures nothing."""
+"""Says in plain words what fine-tuning changed, from two comparisons of the bundles before and after."""
 
 from model.evaluation.comparison import EER, Comparison
 

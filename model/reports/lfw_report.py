@@ -1,4 +1,4 @@
-"""The figures of a list of pairs as a report that people and programs can read; measures nothing itself."""
+"""Writes the figures of a list of pairs as a report for people and programs. It measures nothing."""
 
 from dataclasses import asdict
 from pathlib import Path

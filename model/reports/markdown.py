@@ -1,4 +1,4 @@
-"""Tables in Markdown; knows nothing of what is in them."""
+"""Formats tables in Markdown. It knows nothing of what is in them."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,5 +1,6 @@
-"""A manifest and the figures measured with it to a model card, after Mitchell et al., "Model Cards for Model Reporting"
-(2019); reads no file and measures nothing.
+"""Writes a model card from a manifest and the figures measured with it. It reads no file and measures nothing.
+
+Source: Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
 from collections.abc import Mapping, Sequence

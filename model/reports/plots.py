@@ -1,4 +1,4 @@
-"""The curves of an evaluation as figures; measures nothing, saves nothing, shows no picture of anybody."""
+"""Draws the curves of an evaluation. It measures nothing, saves nothing and shows no picture of anybody."""
 
 from collections.abc import Callable
 from typing import TypeAlias

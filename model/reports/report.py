@@ -1,4 +1,4 @@
-"""An evaluation as a report that people and programs can read; measures nothing itself."""
+"""Writes an evaluation as a report for people and programs. It measures nothing."""
 
 from dataclasses import asdict
 from pathlib import Path

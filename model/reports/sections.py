@@ -1,4 +1,4 @@
-"""The parts of a report, each an evaluation's figures as Markdown; measures nothing, writes no file."""
+"""Formats the parts of a report: an evaluation's figures as Markdown. It measures nothing and writes no file."""
 
 from collections.abc import Sequence
 

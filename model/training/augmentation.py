@@ -1,4 +1,4 @@
-"""Crops made worse as cameras, scanners and messengers make them, at random; knows no network and no person."""
+"""Degrades crops at random, as cameras, scanners and messengers do. It knows no network and no person."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Losses on embeddings of pairs; each is one function."""
+"""Computes losses on embeddings of pairs; each loss is one function."""
 
 import torch
 from torch import Tensor

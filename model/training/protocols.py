@@ -1,4 +1,4 @@
-"""Two ways to judge the tutorial's system: on pairs of people seen in training, and on people never seen."""
+"""Judges the tutorial's network in two ways: on pairs of people seen in training, and on people never seen."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

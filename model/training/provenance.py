@@ -1,4 +1,4 @@
-"""A trained network and where it comes from to the manifest of its bundle; saves nothing."""
+"""Makes the manifest of a trained network, with where it comes from. It saves nothing."""
 
 import subprocess
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""A training run that can be stopped and resumed; knows no data and no loss."""
+"""Keeps the state of a training run that can be stopped and resumed. It knows no data and no loss."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, TypeVar

@@ -1,9 +1,9 @@
-"""Siamese training of a network that is good already: a generator of reports that prints and writes nothing.
+"""Trains a good network further: a generator of reports that prints and writes nothing.
 
-One view of a face, as bad as uploads are, is taught to say what the starting network says on average of many good
-views of it (self-distillation: what Hinton et al., 2015, do between networks, here within one), while pictures of one
-person are pulled together and strangers pushed apart. The first keeps the start's geometry, which few people could not
-teach again; the average is more accurate than any one view, and serving gets it at the price of one.
+The network learns to embed one degraded view of a face as the starting network embeds many good views of it on average
+(self-distillation: what Hinton et al., 2015, do between networks, here within one). At the same time pictures of one
+person are pulled together and strangers are pushed apart. The target keeps the start's geometry, which few people could
+not teach again. The average is more accurate than any one view, and serving pays for one view only.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Siamese training: a generator of epoch reports that prints and writes nothing; knows no files."""
+"""Trains the siamese network of the tutorial: a generator of epoch reports that prints and writes nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The service against its own pipeline, against ten times its capacity, and against the plainest service, in one run.
+"""Measures the service against its own pipeline, at up to ten times its capacity, and against the plainest service.
 
 The client runs in a process of its own, on the same cores as the service.
 """

@@ -1,4 +1,4 @@
-"""What the pipeline costs by itself, in this process, without HTTP: the limit that a service around it can reach."""
+"""Measures what the pipeline costs in this process, without HTTP: the limit for any service around it."""
 
 import io
 import time

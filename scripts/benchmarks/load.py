@@ -1,6 +1,6 @@
-"""Load on a service from a process of its own, in a closed or an open loop; knows nothing of pictures.
+"""Puts load on a service from a process of its own, in a closed or an open loop. It knows nothing of pictures.
 
-Requests are bytes made beforehand, so that it takes little of the processor that it shares with the service.
+Requests are bytes made beforehand, so that the client takes little of the processor that it shares with the service.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""How fast all pairs of very many embeddings are counted exactly, against nothing but their matrix product."""
+"""Measures how fast all pairs of very many embeddings are counted, against their bare matrix product."""
 
 import argparse
 import resource

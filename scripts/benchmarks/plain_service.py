@@ -1,4 +1,4 @@
-"""The plainest service around the same networks, as written in an afternoon: to compare with, not to use.
+"""Serves the same networks in the plainest way, as written in an afternoon: to compare with, not to use.
 
 `uvicorn --factory benchmarks.plain_service:build`. It has no limits, no queue and no batches: the handler does one
 picture after the other.

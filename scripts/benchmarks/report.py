@@ -1,6 +1,6 @@
-"""The benchmark's figures as JSON, as tables beside their targets and as a plot; measures nothing.
+"""Writes the benchmark's figures as JSON, as tables beside their targets, and as a plot. It measures nothing.
 
-Ratios are of figures from one round, and of these the median counts: rounds share whatever else the machine does.
+Each ratio is of two figures of one round, because rounds share whatever else the machine does. The median is reported.
 """
 
 from collections.abc import Callable, Iterable

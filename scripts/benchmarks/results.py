@@ -1,4 +1,4 @@
-"""What the benchmark measures, as it is kept in JSON; measures nothing."""
+"""Defines what the benchmark measures, as kept in JSON. It measures nothing."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What one face costs, stage by stage, from a file's bytes to its embedding, in this process; ratios to the embedding.
+"""Measures what one face costs in this process, stage by stage, from a file's bytes to its embedding.
 
 Pictures are brought to one size as JPEGs first, so that figures can be compared; faces are drawn from the folder.
 """

@@ -1,4 +1,4 @@
-"""Ratios measured side by side in one run: what the training loop adds to bare forward and backward passes."""
+"""Measures what the training loop adds to bare forward and backward passes, side by side in one run."""
 
 import argparse
 import time

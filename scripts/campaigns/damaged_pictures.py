@@ -1,6 +1,6 @@
-"""Damages picture files, anywhere or segment by segment of their format; knows nothing of who reads them.
+"""Damages picture files, anywhere or segment by segment of their format. It knows nothing of who reads them.
 
-Case `number` of `seed` is the same bytes wherever and in whatever order it is made.
+Case `number` of `seed` gives the same bytes wherever and in whatever order it is made.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What every campaign is: cases in, an outcome out; and the service that it troubles, with a good client beside it."""
+"""Defines a campaign (cases in, an outcome out), and runs a service with a good client beside it."""
 
 import asyncio
 import threading

@@ -1,6 +1,6 @@
-"""HTTP requests with something wrong in the head or in the multipart body; knows nothing of who reads them.
+"""Makes HTTP requests with something wrong in the head or in the multipart body. It knows nothing of who reads them.
 
-Case `number` of `seed` is the same bytes wherever and in whatever order it is made.
+Case `number` of `seed` gives the same bytes wherever and in whatever order it is made.
 """
 
 from collections.abc import Callable, Sequence

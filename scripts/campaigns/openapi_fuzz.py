@@ -1,4 +1,4 @@
-"""Campaign: requests that schemathesis derives from the OpenAPI document, answers judged by it."""
+"""Sends the requests that schemathesis derives from the OpenAPI document, and judges answers by that document."""
 
 import hashlib
 import secrets

@@ -1,6 +1,6 @@
-"""Campaigns of damaged pictures, malformed requests, many people at once and a long day, on a running service.
+"""Sends damaged pictures, malformed requests, many people at once and a long day's work to a running service.
 
-One, `decode_in_process`, needs no service: it reads damaged pictures in this process, where a crash ends the campaign.
+One campaign, `decode_in_process`, needs no service: it reads damaged pictures in this process, where a crash ends it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Campaigns of violence: decoder processes killed, and the service told to end, both under load."""
+"""Kills decoder processes under load, and tells the service to end under load."""
 
 import asyncio
 import math

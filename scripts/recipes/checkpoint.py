@@ -1,4 +1,4 @@
-"""A training run's state on disk: written whole after each report, read back without running any code."""
+"""Keeps a training run's state on disk: writes it whole after each report, reads it back without running code."""
 
 import io
 from pathlib import Path

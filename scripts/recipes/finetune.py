@@ -1,7 +1,7 @@
 """Fine-tunes a bundle on an organisation's own people, and keeps the better of the weights before and after.
 
-People are split in three: some train, some choose between the weights and then the thresholds, some are only measured.
-Nobody who chose is measured, so that the figures of the last third are honest; finetune.md says whether it helped.
+People are split in three parts: some train, some choose between the weights and then the thresholds, some are only
+measured. The measured people chose nothing, so their figures are honest; finetune.md says whether fine-tuning helped.
 """
 
 import argparse

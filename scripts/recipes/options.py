@@ -1,4 +1,4 @@
-"""What every training run is told: flags to typed options and a recipe; trains nothing."""
+"""Turns the flags of a training run into typed options and a recipe. It trains nothing."""
 
 import argparse
 from dataclasses import dataclass, fields, replace

@@ -1,4 +1,4 @@
-"""The page in a real browser, as a visitor uses it; knows no test and nothing of how the service runs."""
+"""Drives the page in a real browser, as a visitor does. It knows no test and nothing of how the service runs."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Drawn faces that the detector takes for faces: each person has features of their own. No photo of anybody."""
+"""Draws faces that the detector accepts; each person has features of their own. It holds no photo of anybody."""
 
 from typing import TypeAlias
 

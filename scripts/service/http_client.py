@@ -1,4 +1,4 @@
-"""A light HTTP client: sends requests that are bytes already, and keeps its connections; knows nothing of pictures."""
+"""Sends HTTP requests that are bytes already, and reuses connections. It knows nothing of pictures."""
 
 import asyncio
 import json

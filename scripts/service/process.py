@@ -1,4 +1,4 @@
-"""A service in a process of its own: its start, its memory, its end; knows nothing of what it is asked."""
+"""Runs a service in a process of its own: start, memory, end. It knows nothing of what the service is asked."""
 
 import os
 import socket
