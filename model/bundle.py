@@ -54,7 +54,7 @@ def load(folder: Path) -> Bundle:
 
 
 def finder_of(bundle: Bundle) -> FaceFinder:
-    """What the bundle's manifest names. Raises RuntimeError where the detector's weights do not fit."""
+    """Builds the face finder that the manifest names. Raises RuntimeError where the detector's weights do not fit."""
     detector, crop = bundle.manifest.detector, bundle.manifest.crop
     return MainFace(Mtcnn(bundle.detector_weights, detector.search), crop) if detector else WholePicture(crop)
 

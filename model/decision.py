@@ -64,7 +64,7 @@ class Policy:
         if index == 0:
             interval = self._calibration.fmr_ci95_below_tail
             return FmrEstimate(interval[1], interval, at_most=True)
-        # Between two stored points the farther one is told: never a smaller share than was measured.
+        # Between two stored points, the farther one is reported: its FMR is never smaller than the measured one.
         exact = tail[index - 1].distance == distance
         point = tail[index - 1] if exact or index == len(tail) else tail[index]
         return FmrEstimate(point.fmr, point.ci95, at_most=False)

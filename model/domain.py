@@ -13,9 +13,9 @@ _ENDS = (0.1, 99.9)
 
 
 def domain_of(embeddings: NDArray[np.float32], qualities: Sequence[Quality], people: int) -> Domain:
-    """What these pictures are like: embeddings (pictures, embedding_size), qualities in the same order.
+    """Says what these pictures are like. Takes embeddings (pictures, embedding_size), qualities in the same order.
 
-    Ten people span less than a thousand would: each range is wider by one part in the root of `people` at both ends.
+    Widens each range by 1/sqrt(people) at both ends, because few people under-sample it.
     """
     mean = np.round(embeddings.mean(axis=0, dtype=np.float64), _DECIMALS)
     return Domain(

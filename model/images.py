@@ -43,7 +43,7 @@ _GREY_BEHIND_ALPHA = (128, 128, 128, 255)
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """As the EXIF orientation says; broken EXIF says nothing about the pixels."""
+    """Turns the picture as its EXIF orientation says. Broken EXIF is ignored."""
     try:
         transposition = _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG, 1))
     except DECODER_ERRORS:
@@ -52,7 +52,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def rgb(picture: Image.Image) -> Image.Image:
-    """16-bit grey is scaled to 8 bits, alpha is laid over mid grey, every other mode is converted."""
+    """Scales 16-bit grey to 8 bits, lays alpha over mid grey, converts every other mode."""
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
@@ -115,7 +115,7 @@ class AnimatedImage(InvalidImage): ...
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What a picture may measure. Lengths in pixels, before EXIF orientation is applied."""
+    """The limits of a picture. Lengths are in pixels, before EXIF orientation is applied."""
 
     max_pixels: int = 25_000_000
     min_side: int = 32
@@ -137,7 +137,7 @@ class WorkingCopy:
 
     @property
     def scale(self) -> float:
-        """How many pixels of the picture lie along one of the copy's."""
+        """Pixels of the picture per pixel of the copy, along a side."""
         width: int = self.pixels.shape[1]
         return self.size[0] / width
 
@@ -154,7 +154,7 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> Rgb:
 
 
 def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
-    """What training and serving look at: `decode`, where the picture is not large.
+    """The copy that training and serving use: `decode`, where the picture is not large.
 
     Larger ones are reduced by 2, 4 or 8 to no less than 1,000 pixels along the longer side: a JPEG while it is
     decoded, for a fraction of the cost. Raises as `decode` does.
@@ -175,7 +175,7 @@ def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
 
 @contextmanager
 def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
-    """The picture, its header judged and no pixel decoded; faults of the decoder within are CorruptImage."""
+    """Opens the picture and checks its header; decodes no pixel. Faults of the decoder become CorruptImage."""
     try:
         opener = _opener(data)
         if opener is WebPImagePlugin.WebPImageFile and (size := webp_size(data)):

@@ -42,7 +42,7 @@ class Histograms(Strict, frozen=True):
 
 
 class Domain(Strict, frozen=True):
-    """What calibration pictures are like: the lowest and highest of the middle 99.8 % of each measure, and a bit.
+    """The range of calibration pictures: the middle 99.8 % of each measure, widened a little.
 
     `from_mean` is the distance of an embedding from `mean_embedding`, the mean over all calibration pictures.
     """

@@ -33,7 +33,7 @@ _MOST_GROWTH = 1.0  # MiB in so many cases
 
 
 class State(msgspec.Struct):
-    """How far a shard has come. `samples`: cases done and megabytes of the service then, in one life of the service."""
+    """The progress of a shard. `samples`: cases done and the service's megabytes then, since the service started."""
 
     campaign: str
     seed: int

@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def text(folder: Path) -> str:
-    """The card of the bundle in `folder`; reports of another bundle, or of other thresholds, are named and left out."""
+    """The card of the bundle in `folder`. Reports of another bundle or of other thresholds are printed and left out."""
     manifest = bundle.load(folder).manifest
     reports = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))}
     measured = {path: report for path, report in reports.items() if "rates" in report}

@@ -95,7 +95,7 @@ def _load(folder: PeopleFolder, embedder: Embedder, only: Collection[str] | None
 
 
 def _command(options: argparse.Namespace) -> str:
-    """As the user gave it, without the folders of this machine."""
+    """The command as the user gave it, without the folders of this machine."""
     given = {"bundle": options.bundle, "data": options.data.name, "against": " --against ".join(options.against)}
     given["groups"] = options.groups and options.groups.name
     lists = {"pairs": options.pairs and options.pairs.name, "choose-on": options.choose_on and options.choose_on.name}

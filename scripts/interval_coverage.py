@@ -54,7 +54,7 @@ def main() -> None:
 def coverage(
     situation: str, people: int, runs: int, seed: int, track: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[Coverage, Coverage]:
-    """Of FMR and FNMR: how often the intervals of simulated data sets of `people` hold what is true of everybody."""
+    """How often the intervals of FMR and FNMR, over simulated data sets of `people`, contain the true rate."""
     spread, most = SITUATIONS[situation]
     fmr = float(stats.norm.cdf((_THRESHOLD - _IMPOSTOR) / math.hypot(1, spread * math.sqrt(2))))
     fnmr = float(stats.norm.sf((_THRESHOLD - _GENUINE) / math.hypot(1, spread)))

@@ -51,7 +51,7 @@ def run_command(description: str, commands: Mapping[str, Command], arguments: Se
 
 
 def positive(text: str) -> int:
-    """An option's whole number above zero."""
+    """Parses an option that is a whole number above zero."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above zero")
     return int(text)
@@ -70,7 +70,7 @@ def require_writable(folder: Path) -> None:
 
 
 def progress(unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """Wraps work to show a bar, where somebody is watching."""
+    """Wraps work with a progress bar, shown only at a terminal."""
     return lambda items: tqdm(items, unit=unit, leave=False, disable=None)
 
 

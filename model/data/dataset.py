@@ -57,7 +57,7 @@ class Dataset:
         return sum(fingerprint.is_among(digests) for fingerprint in self.fingerprints)
 
     def of(self, chosen: Sequence[int] | Indices) -> "Dataset":
-        """Only these people (indices into `people`), in this order."""
+        """Keeps only these people (indices into `people`), in this order."""
         rows = [np.flatnonzero(self.labels == person) for person in chosen]
         pictures = np.concatenate(rows)
         return replace(

@@ -25,7 +25,7 @@ class Pairs:
 
 
 def all_pairs(labels: Indices) -> Pairs:
-    """Every two different pictures once."""
+    """Pairs every picture with every other picture, once."""
     first, second = np.triu_indices(len(labels), k=1)
     return Pairs(first, second, labels[first] == labels[second])
 
@@ -65,5 +65,5 @@ def _strangers(starts: Indices, counts: Indices, wanted: int, rng: np.random.Gen
 
 
 def _shares(total: int, parts: int) -> Indices:
-    """`total` in whole numbers over `parts`, as evenly as can be: 10,000 over 40 is 250 each."""
+    """Splits `total` into `parts` whole numbers as evenly as possible: 10,000 over 40 is 250 each."""
     return total // parts + (np.arange(parts) < total % parts).astype(np.int64)

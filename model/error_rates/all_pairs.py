@@ -43,7 +43,7 @@ class PairCounts:
         return share
 
     def ci95(self, genuine: int, index: int, seed: int = 0) -> tuple[float, float]:
-        """Of an accepted share, as `rate_interval` tells it.
+        """The 95 % interval of an accepted share, as `rate_interval` computes it.
 
         The bootstrap is of the share's linear part (Hajek projection): what each person adds to it, drawn anew.
         """

@@ -1,4 +1,4 @@
-"""How sure an error rate is: a bootstrap over people, exact binomial over pairs."""
+"""Computes how sure an error rate is: by a bootstrap over people and the exact binomial over pairs."""
 
 import math
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def percentile_interval(resampled: Floats) -> tuple[float, float]:
 
 
 def effective_number(weights: Floats) -> float:
-    """How many people of equal weight tell as much as these (Kish, "Survey Sampling", 1965); at least 1.
+    """How many people of equal weight carry as much information (Kish, "Survey Sampling", 1965); at least 1.
 
     Where a few people bring most of the pairs, the rest hardly counts.
     """

@@ -21,14 +21,14 @@ def require_support(people: int) -> None:
 
 
 def too_few_people(people: int, fmr: float) -> str | None:
-    """Why so many people cannot support a level, or None where they can."""
+    """The reason why this number of people cannot support a level, or None where it can."""
     # Three expected errors, counted in pairs of people, since comparisons of the same two people go together.
     needed, pairs = round(3 / fmr), people * (people - 1) // 2
     return f"{people} people, so {pairs} pairs of people; {needed} or more are needed" if pairs < needed else None
 
 
 def reaches(fmr: float, impostor_pairs: int) -> bool:
-    """Whether three false matches or more are to be expected at this level: fewer choose a threshold by chance."""
+    """Whether at least three false matches are expected at this level; fewer would choose a threshold by chance."""
     return fmr * impostor_pairs >= 3
 
 
@@ -40,7 +40,7 @@ def estimate(value: float, resampled: Floats, people: int, lowest: float = 0.0) 
 
 
 def never_certain(value: float, interval: tuple[float, float], people: int, lowest: float = 0.0) -> tuple[float, float]:
-    """The interval; where it has no width, since all people are alike, it reaches 3 / people to either side.
+    """Returns the interval, or value +- 3 / people where it has no width because all people are alike.
 
     Where an error befalls 3 in `people` of all people, a sample of `people` shows none in 5 % of cases: the rule of
     three (Hanley, Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983).
@@ -52,7 +52,7 @@ def never_certain(value: float, interval: tuple[float, float], people: int, lowe
 
 
 def people_with_genuine_pairs(scores: Scores) -> int:
-    """How many people have genuine pairs: a figure that counts these rests on no more people than that."""
+    """The number of people with genuine pairs: figures over genuine pairs rest on these people only."""
     return len(np.unique(scores.first[scores.genuine]))
 
 

@@ -88,7 +88,7 @@ def curve(scores: Scores, weights: Floats | None = None) -> Curve:
 
 
 def accuracy(scores: Scores, threshold: float) -> float:
-    """Share of all pairs judged rightly."""
+    """The share of all pairs that are judged correctly."""
     return float(np.mean((scores.distance <= threshold) == scores.genuine))
 
 

@@ -26,11 +26,11 @@ class Acquisition:
     other_files: int
 
     def generalised_fnmr(self, fnmr: float, genuine_pairs: int) -> float:
-        """A genuine pair that lacks a crop is rejected as well. `fnmr` is of `genuine_pairs` pairs with both crops."""
+        """Counts a genuine pair that lacks a crop as rejected. `fnmr` is of `genuine_pairs` pairs with both crops."""
         return 1 - (1 - fnmr) * genuine_pairs / self.genuine_pairs
 
     def generalised_fmr(self, fmr: float, impostor_pairs: int) -> float:
-        """An impostor pair that lacks a crop is never accepted."""
+        """Counts an impostor pair that lacks a crop as not accepted."""
         return fmr * impostor_pairs / self.impostor_pairs
 
 

@@ -61,7 +61,7 @@ def taken_for_others_most(scores: Scores, people: Sequence[str], threshold: floa
 
 
 def groups_in(path: Path, people: Collection[str]) -> tuple[dict[str, str], list[str]]:
-    """The groups of these people after the rows `person,group` of a CSV file, and the names in it that are not theirs.
+    """Reads rows `person,group` of a CSV file: these people's groups, and the names in the file that nobody has.
 
     Its first row may be its head. Raises DataError where the file is not such a list, or names nobody of them.
     """

@@ -25,7 +25,7 @@ PREFERRED_LEVEL = 1e-3
 def calibrate(
     scores: Scores, data: DataSource, levels: Sequence[float] = LEVELS, fallback_genuine: GenuineTail | None = None
 ) -> Calibration:
-    """Operating points at these false match rates, and the tails of both kinds of distances.
+    """Computes operating points at these false match rates, and the tails of both kinds of distances.
 
     The default level is 1e-3, or the finest coarser one that the data supports. Where there are no genuine pairs,
     FNMRs are those of `fallback_genuine`, pairs of other data.
@@ -45,7 +45,7 @@ def calibrate(
     genuine_tail = (
         GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else fallback_genuine
     )
-    impostor_tail = _never_falling(rates.impostor_points()[len(supported) : after])
+    impostor_tail = _non_decreasing(rates.impostor_points()[len(supported) : after])
     points = {fmr: _operating_point(scores, fmr, rates, index) for index, fmr in enumerate(supported)}
     if fallback_genuine and genuine_tail is fallback_genuine:
         points = {fmr: _with_fnmr_of(fallback_genuine, point) for fmr, point in points.items()}
@@ -91,7 +91,7 @@ def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> Op
 
 
 def _with_fnmr_of(fallback_genuine: GenuineTail, point: OperatingPoint) -> OperatingPoint:
-    # Between two stored points the closer one is told: never a smaller share than was measured.
+    # Between two stored points, the closer one is reported: its FNMR is never smaller than the measured one.
     index = bisect_right(fallback_genuine.points, point.threshold, key=lambda stored: stored.distance)
     fnmr, ci95 = (
         (fallback_genuine.points[index - 1].fnmr, fallback_genuine.points[index - 1].ci95)
@@ -101,8 +101,8 @@ def _with_fnmr_of(fallback_genuine: GenuineTail, point: OperatingPoint) -> Opera
     return msgspec.structs.replace(point, fnmr=fnmr, fnmr_ci95=ci95, genuine_pairs=fallback_genuine.pairs)
 
 
-def _never_falling(points: Sequence[TailPoint]) -> tuple[TailPoint, ...]:
-    """With upper ends that rise with the distance: what fewer strangers reach has no larger a share of them."""
+def _non_decreasing(points: Sequence[TailPoint]) -> tuple[TailPoint, ...]:
+    """Makes the upper bounds non-decreasing in distance."""
     highest = np.maximum.accumulate([point.ci95[1] for point in points]).tolist()
     pairs = zip(points, highest, strict=True)
     return tuple(msgspec.structs.replace(point, ci95=(point.ci95[0], high)) for point, high in pairs)

@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare(embedder: Embedder, dataset: Dataset, other: Embedder, others_dataset: Dataset) -> Comparison:
-    """All pairs of the pictures that both can use; of the same people, in the same order."""
+    """Compares both bundles on all pairs of the pictures that both can use. Both data sets hold the same people."""
     rows, others_rows = _common(dataset, others_dataset)
     labels = dataset.labels[rows]
     pairs = all_pairs(labels)

@@ -34,7 +34,7 @@ class Drift:
 
 
 def drift(measure: str, expected: BinCounts, seen: BinCounts) -> Drift:
-    """Both as counts of the same bins, (bins,); neighbours are merged until each is expected to hold a twentieth.
+    """Compares counts of the same bins, (bins,). Neighbouring bins are merged until each is expected to hold 1/20.
 
     Source of `chance`: Yurdakul, "Statistical properties of population stability index" (2018).
     """

@@ -118,7 +118,7 @@ def _statistics(rates: Curve, genuine: float) -> NDArray[np.float64]:
 
 
 def _threshold(calibration: Calibration | None, rates: Curve) -> float:
-    """Of the default level; where the bundle was never calibrated, of the equal error rate."""
+    """The default level's threshold; for a bundle that was never calibrated, that of the equal error rate."""
     if calibration:
         return calibration.operating_points[calibration.default_fmr].threshold
     return float(rates.thresholds[np.argmin(np.abs(rates.fmr - rates.fnmr))])

@@ -21,7 +21,7 @@ Damage: TypeAlias = Callable[[Image.Image, float], bytes]
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to be worse: severities from none to much, in `unit`."""
+    """A kind of damage, with severities from none to much, in `unit`."""
 
     unit: str
     severities: tuple[float, ...]
@@ -30,7 +30,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Point:
-    """Of `pairs` of pictures of one person each, one undamaged: so many rejected, so many without a face."""
+    """Results of one severity: of `pairs` of one person each, how many were rejected or lacked a face."""
 
     kind: str
     severity: float

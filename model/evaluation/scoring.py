@@ -52,7 +52,7 @@ def score(embeddings: NDArray[np.float32], labels: Indices, pairs: Pairs) -> Sco
 
 
 def score_all_pairs(embedder: Embedder, dataset: Dataset) -> Scores:
-    """Every two pictures of the data set compared.
+    """Compares every two pictures of the data set.
 
     Raises DataError where one kind of pair is missing, or where there are more than memory should be asked for.
     """

@@ -117,7 +117,7 @@ def _level(level: Level) -> list[str]:
 
 
 def _measured(report: Mapping[str, Any]) -> str:
-    """What a report says of people who were in neither training nor calibration."""
+    """Figures of a report on people who were in neither training nor calibration."""
     people, name = len(report["data"]["people"]), report["data"]["name"]
     shared = report["people_that_chose_thresholds"]
     whose = f"{shared} of whom chose the thresholds" if shared else "who were in neither training nor calibration"

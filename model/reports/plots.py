@@ -49,7 +49,7 @@ def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Rates], Rates]) -
 
 
 def _ends(evaluation: Evaluation) -> tuple[Rates, Rates]:
-    """Of the intervals of the FNMRs; what bounds one at a finer FMR bounds it at a coarser one."""
+    """Lower and upper ends of the FNMRs' intervals. An upper bound at a finer FMR also holds at a coarser one."""
     low, high = np.array([figure.fnmr.ci95 for figure in evaluation.fnmr_at]).T
     return low, np.minimum.accumulate(high)
 

@@ -13,7 +13,7 @@ _FEW = 30
 
 
 def in_plain_words(evaluation: Evaluation, calibration: Calibration | None) -> str:
-    """What the figures mean, for who has never heard of a false match rate."""
+    """Explains the figures to readers who have never heard of a false match rate."""
     at_default = [rate for rate in evaluation.rates if calibration and rate.level == calibration.default_fmr]
     if not at_default:
         return "The bundle has no threshold yet: nothing can be said about its decisions."
@@ -38,7 +38,7 @@ def _often(interval: tuple[float, float]) -> str:
 
 
 def thresholds(evaluation: Evaluation, calibration: Calibration | None) -> str:
-    """The bundle's thresholds on these people: what was promised, what came, with and without failures to acquire."""
+    """The bundle's thresholds on these people: promised and measured rates, with and without failures to acquire."""
     measured = {rate.level: rate for rate in evaluation.rates}
     rows = [_level(evaluation, level, measured.get(level.fmr)) for level in (calibration.levels if calibration else ())]
     head = ["level (FMR)", "threshold", "FMR here (95 %)", "promised (95 %)", "as promised", "FNMR here (95 %)"]
@@ -79,14 +79,14 @@ def fnmr_at(evaluation: Evaluation) -> str:
 
 
 def errors(count: int, pairs: int) -> str:
-    """So many errors of so many pairs, marked where they are too few to tell a rate by."""
+    """The number of errors, marked where it is too small for a reliable rate."""
     if count == 0:
         return f"0 of {pairs}: the rate is at most {3 / pairs:.2g}, were they independent"
     return f"{count}, fewer than {_FEW}: uncertain" if count < _FEW else f"{count}"
 
 
 def people(evaluation: Evaluation, calibration: Calibration | None) -> str:
-    """Who makes the most errors at the default threshold, by the names of their folders."""
+    """The people with the most errors at the default threshold, by the names of their folders."""
     parts = [
         ("told apart from themselves", evaluation.told_apart_most),
         ("taken for others", evaluation.taken_for_others_most),
@@ -115,7 +115,7 @@ def _people(worst: Sequence[PersonErrors]) -> str:
 
 
 def groups(evaluation: Evaluation) -> str:
-    """Each group at one threshold, or why nothing can be said of it."""
+    """Rates of each group at one threshold, or the reason why there are none."""
     pairs = evaluation.group_pairs
     rows = [
         [

@@ -18,7 +18,7 @@ Rng: TypeAlias = np.random.Generator
 Pixels: TypeAlias = Tensor
 """float32 (N, 3, height, width), RGB of 0..1."""
 
-Worse: TypeAlias = Callable[[Pixels, Rng], Pixels]
+Degradation: TypeAlias = Callable[[Pixels, Rng], Pixels]
 
 WIDER = 16
 """Pixels that crops for training show beyond those for serving, on each side: room to shift, turn and zoom."""
@@ -42,7 +42,7 @@ def view(wide: NDArray[np.uint8], zoom: float, mirrored: bool) -> Tensor:
 
 
 def augmented(wide: NDArray[np.uint8], rng: Rng) -> Tensor:
-    """uint8 (N, 3, h, w) of wide crops: moved a little, mirrored; most are then made worse, each in its own way."""
+    """uint8 (N, 3, h, w) of wide crops: moved a little, some mirrored, most degraded, each in its own way."""
     count = len(wide)
     some = (rng.random(count) < 0.7).astype(float)
     pixels = _moved(
@@ -52,11 +52,11 @@ def augmented(wide: NDArray[np.uint8], rng: Rng) -> Tensor:
         shift=some[:, None] * rng.normal(0, 2, (count, 2)),
         mirrored=rng.random(count) < 0.5,
     )
-    spoilt = rng.random(count) < 0.6
-    for worse, share in _WORSE.items():
-        chosen = np.flatnonzero(spoilt & (rng.random(count) < share))
+    degraded = rng.random(count) < 0.6
+    for degrade, share in _DEGRADATIONS.items():
+        chosen = np.flatnonzero(degraded & (rng.random(count) < share))
         if len(chosen):
-            pixels[chosen] = worse(pixels[chosen], rng).clamp(0, 1)
+            pixels[chosen] = degrade(pixels[chosen], rng).clamp(0, 1)
     return _bytes(pixels)
 
 
@@ -67,7 +67,7 @@ def _moved(
     shift: NDArray[np.float64],
     mirrored: NDArray[np.bool_],
 ) -> Pixels:
-    """The middles of the wide crops; a zoom over 1 shows more, angles are radians, shifts pixels (N, 2)."""
+    """Cuts out the middles of the wide crops. A zoom over 1 shows more, angles are radians, shifts pixels (N, 2)."""
     height, width = pixels.shape[2:]
     kept = np.array([(width - 2 * WIDER) / width, (height - 2 * WIDER) / height])
     cos, sin, side = zoom * np.cos(angle), zoom * np.sin(angle), np.where(mirrored, -1, 1)
@@ -122,7 +122,7 @@ def _through_jpeg(pixels: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
 
 
-_WORSE: dict[Worse, float] = {
+_DEGRADATIONS: dict[Degradation, float] = {
     _low_resolution: 0.35,
     _gamma: 0.4,
     _contrast_and_light: 0.4,
@@ -131,7 +131,7 @@ _WORSE: dict[Worse, float] = {
     _noise: 0.15,
     _jpeg: 0.35,
 }
-"""What happens to a picture on its way, in this order, and to which share of those that are spoilt."""
+"""What happens to a picture on its way, in this order, and to which share of those that are degraded."""
 
 
 def _each(values: NDArray[np.float64]) -> Tensor:

@@ -18,7 +18,7 @@ TUTORIAL_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class ProtocolFigures:
-    """Of one trained network; "at half" is at the tutorial's threshold, a distance of 0.5.
+    """Figures of one trained network; "at half" means at the tutorial's threshold, a distance of 0.5.
 
     `precision_at_half` is what the tutorial calls accuracy: the share of genuine pairs among those accepted.
     """

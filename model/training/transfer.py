@@ -64,7 +64,7 @@ class DistillationData:
 
 
 def targets(network: nn.Module, wide: NDArray[np.uint8], track: Track = iter, batch: int = 64) -> NDArray[np.float32]:
-    """What the network says on average of six views of each picture: float32 (N, embedding_size), unit length."""
+    """The mean embedding of six views of each picture: float32 (N, embedding_size), unit length."""
     network.eval()
     embeddings = []
     with torch.inference_mode():
@@ -128,5 +128,5 @@ def _chosen(labels: Indices, recipe: TransferRecipe, rng: np.random.Generator) -
 
 
 def _schedule(step: int, steps: int, warm_up: int = 50) -> float:
-    """Up to 1 in the first steps, down to 0 along a half cosine."""
+    """Rises to 1 in the first steps, then falls to 0 along a half cosine."""
     return float(min(1, (step + 1) / warm_up) * 0.5 * (1 + np.cos(np.pi * step / steps)))

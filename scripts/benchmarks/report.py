@@ -22,7 +22,7 @@ def save(results: Results, folder: Path) -> None:
 
 
 def report(results: Results) -> str:
-    """The whole of it, in Markdown."""
+    """The whole report, in Markdown."""
     machine, before, after = results.machine, *results.megabytes
     asked, rounds, side = sum(run.asked for run in results.overloads), len(results.rounds), results.side
     return f"""# Benchmark
@@ -48,7 +48,7 @@ def limits(results: Results) -> dict[str, float]:
 
 
 def callers_table(results: Results) -> str:
-    """Medians of the rounds, by how many ask at once."""
+    """Medians of the rounds, by the number of callers."""
     stages = list(next(iter(results.rounds[0].callers.values())).stages)
     rows = []
     for callers in results.rounds[0].callers:
@@ -61,7 +61,7 @@ def callers_table(results: Results) -> str:
 
 
 def summary(results: Results, beside: int = 16) -> str:
-    """Each measure, what was found, and its target."""
+    """Each measure with its figure and its target."""
     worst = max(results.overloads, key=lambda run: run.times)
     ours, large = results.large_jpeg
     rows = [

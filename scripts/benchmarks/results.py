@@ -23,7 +23,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class LoopFigures(msgspec.Struct, frozen=True):
-    """Of one closed loop. throughput: good answers a second; times, of the good ones, in milliseconds."""
+    """One closed loop. `throughput`: good answers a second; times of good answers are in milliseconds."""
 
     throughput: float
     p50: float

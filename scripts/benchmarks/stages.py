@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def spread(folder: Path, count: int) -> list[Path]:
-    """About so many of the pictures, from all over the folder."""
+    """About `count` pictures, spread over the folder."""
     paths = sorted(path for path in folder.glob("*/*") if path.is_file())
     return paths[:: max(1, len(paths) // count)][:count]
 

@@ -62,7 +62,7 @@ _KINDS: tuple[tuple[str, str, dict[str, object]], ...] = (
 
 
 def flip(data: bytes, rng: Generator) -> bytes:
-    """Some bits, here and there."""
+    """Flips some bits, here and there."""
     changed = np.frombuffer(data, np.uint8).copy()
     places = rng.integers(0, max(1, len(changed)), int(rng.integers(1, 65)))
     if len(changed):
@@ -71,13 +71,13 @@ def flip(data: bytes, rng: Generator) -> bytes:
 
 
 def overwrite(data: bytes, rng: Generator) -> bytes:
-    """A few bytes in a row with one of those that sizes go wrong with."""
+    """Overwrites a few bytes in a row with a value at which sizes go wrong."""
     start, length = int(rng.integers(len(data) + 1)), int(rng.integers(1, 9))
     return data[:start] + bytes([int(rng.choice(_EDGE_BYTES))]) * length + data[start + length :]
 
 
 def edit_header(data: bytes, rng: Generator) -> bytes:
-    """Bytes near the start, where formats keep sizes."""
+    """Overwrites bytes near the start, where formats keep sizes."""
     return overwrite(data[:64], rng)[:64] + data[64:]
 
 
@@ -86,19 +86,19 @@ def truncate(data: bytes, rng: Generator) -> bytes:
 
 
 def splice(data: bytes, rng: Generator) -> bytes:
-    """The start of this file with the end of another, of whatever format."""
+    """Joins the start of this file to the end of another, of whatever format."""
     other = base(0, int(rng.integers(_BASES)))
     return truncate(data, rng) + other[int(rng.integers(len(other))) :]
 
 
 def repeat(data: bytes, rng: Generator) -> bytes:
-    """A stretch of the file, many times."""
+    """Repeats a stretch of the file many times."""
     start, length = int(rng.integers(len(data) + 1)), int(rng.integers(1, 200))
     return data[:start] + data[start : start + length] * int(rng.integers(2, 60)) + data[start + length :]
 
 
 def rearrange(data: bytes, rng: Generator) -> bytes:
-    """A segment of the format dropped, doubled, swapped with another, or changed inside with its sums made right."""
+    """Drops, doubles, swaps or changes a segment of the format, and makes its check sums right."""
     take_apart, join = grammar(data)
     parts = take_apart(data)
     if len(parts) < 2:

@@ -22,7 +22,7 @@ _KNOWN = {(kind.status, kind.code) for kind in ErrorKind if kind.status != 500}
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of some cases: what came of how many, and each breach of what must hold, with the case that it was."""
+    """The outcome of some cases: how often each answer came, and every fault with its case."""
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ Campaign: TypeAlias = Callable[[int, str], AbstractContextManager[Run]]
 
 
 def fault_of(answer: Answer) -> str | None:
-    """What is wrong with an answer: it must be 200, or an error that the contract knows, but no 500."""
+    """The fault of an answer, or None: it must be 200 or an error of the contract other than 500."""
     if answer.status == 200 or (answer.status, answer.code) in _KNOWN:
         return None
     return f"answered {answer.status} {answer.code}"
@@ -58,7 +58,7 @@ def ask_all(address: str, numbers: Sequence[int], ask: Callable[[Client, int, Ou
 
 
 class GoodClient:
-    """Asks for something possible all the while, as a client would who has nothing to do with the trouble."""
+    """A client that keeps sending good requests while the campaign runs."""
 
     def __init__(self, service: Running) -> None:
         self._service = service
@@ -85,7 +85,7 @@ class GoodClient:
                 await asyncio.sleep(_GOOD_EVERY_SECONDS)
 
     def add_to(self, outcome: Outcome) -> Outcome:
-        """What has come since the last time."""
+        """Adds the good client's answers since the last call."""
         answers, self._answers = self._answers, []
         outcome.counts["answers to a good client"] += len(answers)
         outcome.faults.extend(
@@ -100,7 +100,7 @@ class GoodClient:
 
 @contextmanager
 def troubled(bundle: str, run: Callable[[Running, Sequence[int]], Outcome]) -> Iterator[Run]:
-    """`run` on a service with this bundle, which must live through it all and serve a good client meanwhile."""
+    """Runs `run` on a service with this bundle, with a good client beside it that must always be served."""
     with serving(settings={"FACEPAIR_BUNDLE": bundle}) as service, GoodClient(service) as good:
         time.sleep(_GOOD_EVERY_SECONDS)
         yield lambda numbers: good.add_to(run(service, numbers))

@@ -40,7 +40,7 @@ _PARTS: Sequence[bytes] = (
 
 
 def malformed(seed: int, number: int) -> bytes:
-    """One request to embed a sound picture, spoilt in one to three places."""
+    """One request to embed a sound picture, damaged in one to three places."""
     rng = np.random.default_rng([seed, number, 2])
     data = upload("/embed", image=base(seed, int(rng.integers(8))))
     for _ in range(int(rng.integers(1, 4))):

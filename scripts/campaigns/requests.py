@@ -102,7 +102,7 @@ async def _talk_all(service: Running, seed: int, numbers: Sequence[int]) -> Outc
 
 
 async def _talk(service: Running, request: bytes) -> bytes:
-    """What comes back until nothing more does."""
+    """Sends the request and reads until no more comes."""
     parts, answer = urlsplit(service.address), b""
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:

@@ -64,7 +64,7 @@ class Visitor:
 
     @property
     def verdict(self) -> str:
-        """Once there is one."""
+        """The verdict, once there is one."""
         self.page.wait_for_selector("#answer:not([hidden])")
         return self.page.inner_text("#verdict")
 

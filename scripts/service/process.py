@@ -37,7 +37,7 @@ class Running:
         return self.process.poll() is None
 
     def workers(self) -> list[int]:
-        """Processes that work for it: those below it that have none below themselves, but for Python's own."""
+        """Leaf child processes, without multiprocessing's resource tracker."""
         below = _family(self.process.pid)[1:]
         return [pid for pid in below if len(_family(pid)) == 1 and b"resource_tracker" not in _command(pid)]
 
@@ -48,7 +48,7 @@ class Running:
 
 @contextmanager
 def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Ready when the block begins, and killed when it ends."""
+    """Starts a service that is ready when the block begins and ended when it ends."""
     port = free_port()
     here = Path(__file__).parents[1]
     environment = (
@@ -89,22 +89,24 @@ def free_port() -> int:
 
 def _family(pid: int) -> list[int]:
     children = [
-        int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in _told(task).decode().split()
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in _contents(task).decode().split()
     ]
     return [pid, *(descendant for child in children for descendant in _family(child))]
 
 
 def _command(pid: int) -> bytes:
-    return _told(Path(f"/proc/{pid}/cmdline"))
+    return _contents(Path(f"/proc/{pid}/cmdline"))
 
 
 def _kilobytes(pid: int) -> int:
-    status = _told(Path(f"/proc/{pid}/status")).splitlines()
+    status = _contents(Path(f"/proc/{pid}/status")).splitlines()
     return next((int(line.split()[1]) for line in status if line.startswith(b"VmRSS")), 0)
 
 
-def _told(path: Path) -> bytes:
-    """What the kernel tells of a process, or nothing where it has ended."""
+def _contents(path: Path) -> bytes:
+    """A file of the kernel about a process; empty where the process has ended."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, ProcessLookupError):

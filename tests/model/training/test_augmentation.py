@@ -45,8 +45,8 @@ def test_the_same_seed_gives_the_same_pictures_and_another_others() -> None:
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("worse", list(augmentation._WORSE), ids=lambda worse: str(worse.__name__))
-def test_each_way_of_getting_worse_changes_the_picture_but_not_the_face(worse: augmentation.Worse) -> None:
+@pytest.mark.parametrize("worse", list(augmentation._DEGRADATIONS), ids=lambda worse: str(worse.__name__))
+def test_each_way_of_getting_worse_changes_the_picture_but_not_the_face(worse: augmentation.Degradation) -> None:
     pixels = view(WIDE, 1.0, mirrored=False).float() / 255
     spoilt = worse(pixels.clone(), np.random.default_rng(0))
     assert spoilt.shape == pixels.shape
