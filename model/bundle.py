@@ -12,10 +12,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from model.faces.face import FaceFinder
-from model.faces.finder import MainFace, WholePicture
+from model.faces.detector import YuNetDetector
+from model.faces.face import FaceFinder, NoFaceFound
+from model.faces.finder import AlignedFaceFinder, WholePicture, as_detected
+from model.faces.golden import GoldenFace, golden_face
 from model.faces.mtcnn import Mtcnn
-from model.manifest import MANIFEST, BundleError, Calibration, Manifest, read
+from model.faces.networks import build
+from model.faces.refinement import OnetRefiner
+from model.manifest import MANIFEST, BundleError, Calibration, Manifest, MtcnnSpec, read
 
 WEIGHTS = "weights.safetensors"
 DETECTOR = "detector.safetensors"
@@ -56,13 +60,19 @@ def load(folder: Path) -> Bundle:
 def finder_of(bundle: Bundle) -> FaceFinder:
     """Builds the face finder that the manifest names. Raises RuntimeError where the detector's weights do not fit."""
     detector, crop = bundle.manifest.detector, bundle.manifest.crop
-    return MainFace(Mtcnn(bundle.detector_weights, detector.search), crop) if detector else WholePicture(crop)
+    if detector is None:
+        return WholePicture(crop)
+    if isinstance(detector, MtcnnSpec):
+        return AlignedFaceFinder(Mtcnn(bundle.detector_weights, detector.search), as_detected, crop)
+    networks = build(bundle.detector_weights)
+    refiner = OnetRefiner(networks.onet, detector.search)
+    return AlignedFaceFinder(YuNetDetector(networks.yunet, detector.search), refiner.refine, crop)
 
 
 def save(folder: Path, bundle: Bundle) -> Manifest:
     """Writes the bundle to `folder`, which must not exist yet; on any failure nothing is left behind.
 
-    Returns the manifest as written, with the digests of the weights. Raises BundleError.
+    Returns the manifest as written, with the digests of the weights and the golden face. Raises BundleError.
     """
     weights, detector_weights = (_packed(tensors) for tensors in (bundle.weights, bundle.detector_weights))
     detector = bundle.manifest.detector
@@ -70,6 +80,7 @@ def save(folder: Path, bundle: Bundle) -> Manifest:
         bundle.manifest,
         weights_sha256=_digest(weights),
         detector=detector and msgspec.structs.replace(detector, weights_sha256=_digest(detector_weights)),
+        golden_face=_golden_face(bundle) if detector else None,
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     try:
@@ -87,6 +98,15 @@ def save(folder: Path, bundle: Bundle) -> Manifest:
     except OSError as error:
         raise BundleError(f"cannot save bundle {folder}: {error.strerror}") from error
     return manifest
+
+
+def _golden_face(bundle: Bundle) -> GoldenFace:
+    try:
+        return golden_face(finder_of(bundle))
+    except (RuntimeError, NoFaceFound) as error:
+        raise BundleError(
+            "the detector does not find the golden face: its weights do not fit, or are damaged"
+        ) from error
 
 
 def _packed(tensors: dict[str, Tensor]) -> bytes:

@@ -137,9 +137,12 @@ class WorkingCopy:
 
     @property
     def scale(self) -> float:
-        """Pixels of the picture per pixel of the copy, along a side."""
-        width: int = self.pixels.shape[1]
-        return self.size[0] / width
+        """Pixels of the picture per pixel of the copy, along a side.
+
+        The copy's sides are rounded up, each by itself: by the smaller of the two ratios nothing reaches beyond.
+        """
+        height, width = self.pixels.shape[:2]
+        return float(min(self.size[0] / width, self.size[1] / height))
 
 
 def decode(data: bytes, limits: ImageLimits | None = None) -> Rgb:

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from model.faces.face import CropGeometry, Length, Search
+from model.faces.face import CascadeSearch, CropGeometry, Length, Search
+from model.faces.golden import GoldenFace
 
 MANIFEST = "manifest.json"
 
@@ -160,19 +161,26 @@ class Calibration(Strict, frozen=True):
         return {level.fmr: level.operating_point for level in self.levels if level.operating_point}
 
 
-class Detector(Strict, frozen=True):
+class DetectorSpec(Strict, frozen=True, tag_field="name", tag="yunet"):
     """Finds faces and their landmarks before they are cropped; its weights are a file of the bundle."""
 
-    name: Literal["mtcnn"]
     weights_sha256: str
     search: Search
+    name: ClassVar[str] = "yunet"
+
+
+class MtcnnSpec(Strict, frozen=True, tag_field="name", tag="mtcnn"):
+    weights_sha256: str
+    search: CascadeSearch
+    name: ClassVar[str] = "mtcnn"
 
 
 class Manifest(Strict, frozen=True):
     """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served.
 
     `detector` is None where the whole picture is taken as the face. Where `mirrored`, an embedding is the mean of what
-    the network says of the crop and of its mirror image, brought to unit length.
+    the network says of the crop and of its mirror image, brought to unit length. `golden_face` is what the detector saw
+    in a drawn picture when the bundle was made.
     """
 
     name: str
@@ -183,12 +191,13 @@ class Manifest(Strict, frozen=True):
     mirrored: bool
     metric: Literal["euclidean"]
     crop: CropGeometry
-    detector: Detector | None
+    detector: DetectorSpec | MtcnnSpec | None
     weights_sha256: str
     self_test: tuple[Distance, ...]
     licences: tuple[str, ...]
     training: Training
     calibration: Calibration | None = None
+    golden_face: GoldenFace | None = None
     format: Literal[1] = 1
 
 

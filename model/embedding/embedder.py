@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from model.bundle import Bundle, finder_of
 from model.embedding import backbones
 from model.embedding.engines import EngineName, engine
-from model.faces.face import Crop, CropGeometry
+from model.faces.face import Crop, CropGeometry, NoFaceFound
+from model.faces.golden import golden_face
 from model.manifest import BundleError
 
 Embedding: TypeAlias = NDArray[np.float32]
@@ -44,12 +45,24 @@ class Embedder:
         return self._engine.embed(np.ascontiguousarray(crops))
 
     def self_test(self) -> None:
-        """Embeds the synthetic golden crops. Raises SelfTestError unless their distances are as recorded."""
+        """Finds the golden face and embeds the golden crops. Raises SelfTestError unless both are as recorded."""
+        self._find_golden_face()
         try:
             embeddings = self.embed(golden_crops(self.manifest.crop))
         except RuntimeError as error:
             raise SelfTestError("the network does not take the crop that the manifest names") from error
         check_self_test(embeddings, self.manifest.self_test)
+
+    def _find_golden_face(self) -> None:
+        recorded = self.manifest.golden_face
+        if recorded is None:
+            return
+        try:
+            seen = golden_face(self.faces)
+        except NoFaceFound as error:
+            raise SelfTestError("the detector finds no face in the golden picture") from error
+        if not seen.agrees(recorded):
+            raise SelfTestError(f"the golden face is seen as {seen}, the bundle recorded {recorded}")
 
 
 def distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:

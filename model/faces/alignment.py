@@ -43,16 +43,16 @@ def aligned(picture: Rgb, points: Landmarks, geometry: CropGeometry) -> Rgb:
     b += _HALF - a * _HALF
     width, height = geometry.width, geometry.height
     crop = np.array([0, width, 1j * height, width + 1j * height])
-    left, top, region = _region(picture, (crop - b) / a, margin=_REACH + int(_REACH / abs(a)))
+    left, top, inside = region(picture, (crop - b) / a, margin=_REACH + int(_REACH / abs(a)))
     scale = min(1.0, abs(a) * _FINER)
-    smaller = region.resize([round(n * scale) for n in region.size], Image.Resampling.BICUBIC, reducing_gap=2.0)
-    x, y = smaller.width / region.width, smaller.height / region.height
+    smaller = inside.resize([round(n * scale) for n in inside.size], Image.Resampling.BICUBIC, reducing_gap=2.0)
+    x, y = smaller.width / inside.width, smaller.height / inside.height
     turn, shift = 1 / a, -b / a - complex(left, top)
     matrix = (turn.real * x, -turn.imag * x, shift.real * x, turn.imag * y, turn.real * y, shift.imag * y)
     return np.asarray(smaller.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
 
 
-def _region(picture: Rgb, corners: NDArray[np.complex128], margin: int) -> tuple[int, int, Image.Image]:
+def region(picture: Rgb, corners: NDArray[np.complex128], margin: int = 0) -> tuple[int, int, Image.Image]:
     """Left, top and the upright part of the picture that holds the corners; black beyond the picture."""
     left, top = (int(np.floor(values.min())) - margin for values in (corners.real, corners.imag))
     right, bottom = (int(np.ceil(values.max())) + margin for values in (corners.real, corners.imag))

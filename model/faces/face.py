@@ -1,6 +1,6 @@
 """What a face in a picture is, and the seam for those who find it; knows nothing of detectors or embeddings."""
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import Annotated, Literal, Protocol, TypeAlias
 
@@ -41,6 +41,23 @@ _AtMost: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How YuNet searches, and when ONet's landmarks are taken. Scores and shares: 0..1."""
+
+    side: Annotated[int, msgspec.Meta(ge=64, le=1024)] = 320
+    """The longest side of the copy that is searched, in pixels; smaller pictures are searched as they are."""
+    score: _OpenShare = 0.7
+    """A face scores more than this."""
+    overlap: _OpenShare = 0.3
+    """Of two boxes that share more of their union, the one that scores less is dropped."""
+    margin: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.5
+    """Where no face is found: search again with this share of the longest side added all around. 0: do not."""
+    turned: Annotated[float, msgspec.Meta(ge=0)] = 0.7
+    """Where the head is turned farther (`quality.turn`), YuNet's landmarks are kept."""
+    believed: _OpenShare = 0.5
+    """Where ONet gives less for a face, YuNet's landmarks are kept."""
+
+
+class CascadeSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How hard to look: bounds the work, whatever the picture. Triples are for PNet, RNet and ONet."""
 
     side: Annotated[int, msgspec.Meta(ge=48, le=4096)] = 320
@@ -93,7 +110,10 @@ class FaceWarning(StrEnum):
 
 @dataclass(frozen=True)
 class Face:
-    """One face and how it was found. `score` is None where the bundle has no detector."""
+    """One face and how it was found. `score` and `landmarks` are None where the bundle has no detector.
+
+    `landmarks`: x and y of the five points of `Landmarks`.
+    """
 
     crop: Crop
     box: Box
@@ -101,6 +121,7 @@ class Face:
     count: int
     quality: Quality
     warnings: tuple[FaceWarning, ...]
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
 
 class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the picture
@@ -130,6 +151,14 @@ def _enlarged(face: Face, scale: float) -> Face:
     """The face in pixels of a picture that is `scale` times as large as the one that it was found in."""
     if scale == 1:
         return face
-    x, y, width, height = (round(scale * side) for side in astuple(face.box))
+    # The edges are rounded, not the lengths: a box that ends with the copy ends with the picture.
+    box = face.box
+    left, top, right, bottom = (round(scale * edge) for edge in (box.x, box.y, box.x + box.width, box.y + box.height))
     size_px = round(scale * face.quality.size_px)
-    return replace(face, box=Box(x, y, width, height), quality=replace(face.quality, size_px=size_px))
+    return replace(
+        face,
+        box=Box(left, top, right - left, bottom - top),
+        quality=replace(face.quality, size_px=size_px),
+        landmarks=face.landmarks
+        and tuple(((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5) for x, y in face.landmarks),
+    )

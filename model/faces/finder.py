@@ -1,6 +1,7 @@
 """A picture to the face in it that counts, cropped for the network: with a detector or without one."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model.faces.alignment import aligned
-from model.faces.face import Box, Crop, CropGeometry, Face, FaceWarning, NoFaceFound
-from model.faces.mtcnn import Faces
+from model.faces.detector import Detections
+from model.faces.face import Box, Crop, CropGeometry, Face, FaceWarning, Landmarks, NoFaceFound
 from model.faces.quality import quality, warnings
 from model.images import Rgb
 
@@ -43,14 +44,23 @@ class WholePicture:
 class Detector(Protocol):
     """The seam for other networks: a picture in, every face in it out."""
 
-    def find(self, picture: Rgb) -> Faces: ...
+    def find(self, picture: Rgb) -> Detections: ...
 
 
-class MainFace:
+Refine: TypeAlias = Callable[[Rgb, NDArray[np.float32], Landmarks], Landmarks]
+"""A picture, a face's box (x1, y1, x2, y2) and its landmarks to better ones."""
+
+
+def as_detected(_: Rgb, __: NDArray[np.float32], landmarks: Landmarks) -> Landmarks:
+    return landmarks
+
+
+class AlignedFaceFinder:
     """The face that the picture is of, aligned by its landmarks. Safe to use from many threads."""
 
-    def __init__(self, detector: Detector, geometry: CropGeometry) -> None:
+    def __init__(self, detector: Detector, refine: Refine, geometry: CropGeometry) -> None:
         self._detector = detector
+        self._refine = refine
         self._geometry = geometry
 
     def find(self, picture: Rgb) -> Face:
@@ -61,12 +71,14 @@ class MainFace:
         if not _areas(inside).any():
             raise NoFaceFound
         main = _main(inside, width, height)
-        upright = aligned(picture, faces.landmarks[main], self._geometry)
+        landmarks = self._refine(picture, faces.boxes[main], faces.landmarks[main])
+        upright = aligned(picture, landmarks, self._geometry)
         crop = np.ascontiguousarray(upright.transpose(2, 0, 1))
         judged = quality(crop, round(float(_sides(faces.boxes)[main].min())), upright)
         outside = 1 - float(_areas(inside)[main] / _areas(faces.boxes)[main])
-        reasons = warnings(judged, faces.landmarks[main], outside, len(faces.scores))
-        return Face(crop, _box(inside[main]), _score(faces, main), len(faces.scores), judged, reasons)
+        reasons = warnings(judged, landmarks, outside, len(faces.scores))
+        box, score, count = _box(inside[main]), round(float(faces.scores[main]), 4), len(faces.scores)
+        return Face(crop, box, score, count, judged, reasons, tuple((x, y) for x, y in landmarks.tolist()))
 
 
 def _main(boxes: NDArray[np.float32], width: int, height: int) -> int:
@@ -92,7 +104,3 @@ def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 def _box(corners: NDArray[np.float32]) -> Box:
     left, top, right, bottom = (round(float(value)) for value in corners)
     return Box(left, top, right - left, bottom - top)
-
-
-def _score(faces: Faces, index: int) -> float:
-    return round(float(faces.scores[index]), 4)

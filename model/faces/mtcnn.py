@@ -6,49 +6,32 @@ judge and move them, and ONet adds the landmarks. The arithmetic is that of the 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from model.faces import cascade
-from model.faces.face import Search
+from model.faces.detector import Detections, Floats
+from model.faces.face import CascadeSearch
 from model.faces.windows import Pixels, Windows, best, shown, shrunk, squared
 from model.images import Rgb
-
-Floats: TypeAlias = NDArray[np.float32]
 
 _CELL, _STRIDE = 12, 2  # PNet looks at 12 x 12 pixels, every second pixel
 _COMPARED = 1024  # the most windows, of all scales together, whose overlaps are looked at
 _NONE: Windows = np.empty((0, 5), np.float32)
 
 
-@dataclass(frozen=True)
-class Faces:
-    """N faces, the surest first, in pixels of the picture; (0, 0) is the centre of its first pixel.
-
-    boxes: (N, 4), x1, y1, x2, y2, may reach beyond the picture; scores: (N,), 0..1;
-    landmarks: (N, 5, 2), x and y of left eye, right eye, nose, left and right corner of the mouth, as seen.
-    """
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
-
-
 class Mtcnn:
     """The detector. It keeps nothing between calls: `find` may be called from many threads."""
 
-    def __init__(self, weights: Mapping[str, Tensor], search: Search | None = None) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], search: CascadeSearch | None = None) -> None:
         self._networks = cascade.build(weights)
-        self._search = search or Search()
+        self._search = search or CascadeSearch()
 
     @torch.inference_mode()
-    def find(self, picture: Rgb) -> Faces:
+    def find(self, picture: Rgb) -> Detections:
         """All faces in a picture of any size."""
         copy, scale = _shrunk_to(self._search.side, picture)
         faces = self._faces(copy)
@@ -60,12 +43,12 @@ class Mtcnn:
             faces = _placed(self._faces(smaller), again, border)
         return _placed(faces, scale)
 
-    def _faces(self, copy: Rgb) -> Faces:
+    def _faces(self, copy: Rgb) -> Detections:
         pixels = torch.from_numpy((copy.transpose(2, 0, 1).astype(np.float32, order="C") - 127.5) / 128)[None]
         windows = self._proposed(pixels)
         windows, _ = self._judged(pixels, windows, self._networks.rnet, 24, stage=1)
         windows, points = self._judged(pixels, windows, self._networks.onet, 48, stage=2)
-        return Faces(windows[:, :4], windows[:, 4], points)
+        return Detections(windows[:, :4], windows[:, 4], points)
 
     def _proposed(self, pixels: Pixels) -> Windows:
         shorter, longer = sorted(pixels.shape[2:])
@@ -103,10 +86,10 @@ class Mtcnn:
         return moved[kept], points[kept]
 
 
-def _placed(faces: Faces, scale: float, border: int = 0) -> Faces:
+def _placed(faces: Detections, scale: float, border: int = 0) -> Detections:
     """The faces of a copy, in pixels of what was bordered first and then scaled."""
     boxes, landmarks = ((found + 0.5) / scale - 0.5 - border for found in (faces.boxes, faces.landmarks))
-    return Faces(boxes, faces.scores, landmarks)
+    return Detections(boxes, faces.scores, landmarks)
 
 
 def _shrunk_to(side: int, picture: Rgb) -> tuple[Rgb, float]:

@@ -10,7 +10,7 @@ from torch import nn
 from model.embedding.embedder import golden_crops, self_test_distances
 from model.embedding.engines import embed
 from model.faces.face import CropGeometry
-from model.manifest import Calibration, DataSource, Detector, Manifest, Training
+from model.manifest import Calibration, DataSource, DetectorSpec, Manifest, MtcnnSpec, Training
 
 
 def manifest_of(
@@ -21,7 +21,7 @@ def manifest_of(
     data: DataSource,
     licences: Sequence[str],
     *,
-    detector: Detector | None = None,
+    detector: DetectorSpec | MtcnnSpec | None = None,
     normalized: bool = False,
     mirrored: bool = False,
     calibration: Calibration | None = None,

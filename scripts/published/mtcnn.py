@@ -1,9 +1,9 @@
-"""The MTCNN weights inside the wheel of the PyPI package `mtcnn` 1.0.0; knows nothing of bundles."""
+"""ONet's weights inside the wheel of the PyPI package `mtcnn` 1.0.0; knows nothing of bundles."""
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,38 +16,28 @@ Array: TypeAlias = NDArray[np.float32]
 
 WHEEL_SHA256 = "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144"
 
-HEADS: Mapping[str, tuple[str, ...]] = {
-    "pnet": ("box", "face"),
-    "rnet": ("box", "face"),
-    "onet": ("box", "points", "face"),
-}
-"""The layers that each network ends in, in the order of the wheel's files."""
+HEADS = ("box", "points", "face")
+"""The layers that the network ends in, in the order of the wheel's file."""
 
 JOINED = ("face", "box", "points")
 """Their order in the one `head` layer that they become: 1, 4 and 10 outputs."""
 
 
 def read(wheel: Path) -> dict[str, Tensor]:
-    """Tensors of `model.faces.cascade.Cascade`. Raises ValueError unless the file is the published wheel."""
+    """Tensors of `model.faces.networks.ONet`. Raises ValueError unless the file is the published wheel."""
     import joblib  # an extra that only this needs
 
     data = wheel.read_bytes()
     if hashlib.sha256(data).hexdigest() != WHEEL_SHA256:
         raise ValueError(f"{wheel} is not the wheel of mtcnn 1.0.0")  # before anything is unpickled
-    tensors: dict[str, Tensor] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for network in HEADS:
-            arrays = joblib.load(io.BytesIO(archive.read(f"mtcnn/assets/weights/{network}.lz4")))
-            tensors |= {f"{network}.{name}": tensor for name, tensor in named(network, arrays)}
-    return tensors
+        return named(joblib.load(io.BytesIO(archive.read("mtcnn/assets/weights/onet.lz4"))))
 
 
-def named(network: str, arrays: Sequence[Array]) -> Iterator[tuple[str, Tensor]]:
-    """One network's arrays, in the file's order, as the tensors of our layers."""
-    heads = HEADS[network]
-    layers = [*_body(arrays[: -2 * len(heads)]), *_head(heads, arrays[-2 * len(heads) :])]
-    for name, array in layers:
-        yield name, torch.from_numpy(np.ascontiguousarray(array))
+def named(arrays: Sequence[Array]) -> dict[str, Tensor]:
+    """The arrays, in the file's order, as the tensors of our layers."""
+    body, heads = arrays[: -2 * len(HEADS)], arrays[-2 * len(HEADS) :]
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in (*_body(body), *_head(heads))}
 
 
 def _body(arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
@@ -60,13 +50,13 @@ def _body(arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
         yield f"prelu{number}.weight", slopes.reshape(-1)
 
 
-def _head(names: Sequence[str], arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
+def _head(arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:
     """The last layers as one."""
-    layers = {name: (_for_torch(arrays[2 * i], flattened=False), arrays[2 * i + 1]) for i, name in enumerate(names)}
+    layers = {name: (_for_torch(arrays[2 * i], flattened=False), arrays[2 * i + 1]) for i, name in enumerate(HEADS)}
     # A softmax over (no face, face) is the sigmoid of their difference: one output says as much as two.
     layers["face"] = (np.diff(layers["face"][0], axis=0), np.diff(layers["face"][1]))
-    yield "head.weight", np.concatenate([layers[name][0] for name in JOINED if name in layers])
-    yield "head.bias", np.concatenate([layers[name][1] for name in JOINED if name in layers])
+    yield "head.weight", np.concatenate([layers[name][0] for name in JOINED])
+    yield "head.bias", np.concatenate([layers[name][1] for name in JOINED])
 
 
 def _for_torch(weight: Array, flattened: bool = True) -> Array:

