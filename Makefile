@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi benchmark campaigns clean
+.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi benchmark release campaigns clean
 .DELETE_ON_ERROR:
 
 $(VENV)/served: pyproject.toml constraints.txt
@@ -82,6 +82,10 @@ benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of 
 	$(BIN)/python scripts/benchmark.py stages --data $(DATA)/lfw/images
 	$(BIN)/python scripts/benchmark.py pairs
 	$(BIN)/python scripts/benchmark.py training --data $(DATA)/att_faces
+
+release: $(VENV)/developed        ## wheel, sdist, SBOM and licences in dist/, tried in an empty environment
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python scripts/release.py
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
 	$(BIN)/python scripts/campaign.py decode --cases 1000000
