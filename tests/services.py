@@ -1,16 +1,16 @@
 """A service in a process of its own, for what only a socket shows."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from service.process import free_port
 
 COMMANDS = {
     "facepair": [sys.executable, "-c", "from app.main import serve; serve()"],
@@ -18,11 +18,10 @@ COMMANDS = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+PATIENCE = 60
+"""Seconds within which an answer comes on the busiest machine; one that does not come at all is a fault."""
+UNHURRIED = {"FACEPAIR_THREADS": "1", "FACEPAIR_REQUEST_TIMEOUT": str(PATIENCE), "FACEPAIR_DECODER_TIMEOUT": "30"}
+"""Settings with which a service gives nothing up because the machine is busy."""
 
 
 @contextmanager
@@ -31,9 +30,11 @@ def running(command: str, folder: Path, **settings: object) -> Iterator[tuple[st
     given = {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
     port = free_port()
     arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
-    environment = os.environ | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port), "FACEPAIR_THREADS": "1"}
-    environment |= given
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = os.environ | UNHURRIED | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port)} | given
+    process = subprocess.Popen(
+        arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        pipesize=2**20,  # holds the log of any test: nobody reads it before the end
+    )  # fmt: skip
     try:
         address = f"http://127.0.0.1:{port}"
         wait_until_ready(address, process)
@@ -44,14 +45,22 @@ def running(command: str, folder: Path, **settings: object) -> Iterator[tuple[st
 
 
 def wait_until_ready(address: str, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 2 * PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{address}/readyz").status_code == 200:
+            if httpx.get(f"{address}/readyz", timeout=PATIENCE).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
     pytest.fail("the service did not start")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for what is to come, as long as the machine takes for it."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
 
 
 def files(picture: bytes) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ import makers
 import pytest
 import torch
 from service.drawn_faces import portrait
-from services import files, running
+from services import PATIENCE, files, running
 
 from model import bundle
 from model.decision import Policy
@@ -78,7 +78,9 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -
         assert re.search(rf"\| {rate['threshold']:.6f} \| {fmr:.4g} \(.* \| {fnmr:.4g} \(", counted)
     point = Policy(bundle.load(trained).manifest).operating_point()
     with running("facepair", trained) as (address, _):
-        answer = httpx.post(f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes())).json()
+        answer = httpx.post(
+            f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes(), timeout=PATIENCE)
+        ).json()
     assert answer["same"] is True
     assert answer["threshold"] == point.threshold
     assert answer["operating_point"]["fnmr"] == point.fnmr

@@ -16,7 +16,7 @@ import makers
 import msgspec
 import pytest
 from PIL import Image
-from services import COMMANDS, files, running
+from services import COMMANDS, PATIENCE, files, running
 
 from app.main import build
 from model import bundle
@@ -32,7 +32,7 @@ def address(bundle_folder: Path) -> Iterator[str]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_it_serves_and_ends_cleanly(bundle_folder: Path, picture: bytes, command: str) -> None:
     with running(command, bundle_folder) as (address, process):
-        answer = httpx.post(f"{address}/verify", files=files(picture))
+        answer = httpx.post(f"{address}/verify", files=files(picture), timeout=PATIENCE)
         assert (answer.status_code, answer.json()["same"]) == (200, True)
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=25)
@@ -136,7 +136,7 @@ def test_an_address_that_is_taken_ends_with_one_line(bundle_folder: Path) -> Non
 def talk(address: str, request: bytes) -> bytes:
     """Sends bytes as they are and reads until the other side closes."""
     host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(request)
         answer = b""
         while chunk := connection.recv(65536):
@@ -150,22 +150,22 @@ def test_ten_announced_gigabytes_are_refused_unread(address: str, picture: bytes
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"body_too_large"' in answer
     assert b"connection: close" in answer.lower()
-    assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+    assert httpx.post(f"{address}/verify", files=files(picture), timeout=PATIENCE).status_code == 200
 
 
 def test_a_broken_head_is_refused_and_the_next_request_succeeds(address: str, picture: bytes) -> None:
     assert talk(address, b"POST \x00 HTTP/9\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert talk(address, b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-    assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+    assert httpx.post(f"{address}/verify", files=files(picture), timeout=PATIENCE).status_code == 200
 
 
 def test_a_client_that_leaves_is_no_fault_of_the_service(bundle_folder: Path, picture: bytes) -> None:
     head = b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     with running("facepair", bundle_folder) as (address, process):
         host, port = address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             connection.sendall(head + b"Content-Length: 1000\r\n\r\n--b\r\n")
-        assert httpx.post(f"{address}/verify", files=files(picture)).status_code == 200
+        assert httpx.post(f"{address}/verify", files=files(picture), timeout=PATIENCE).status_code == 200
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=25)
     assert "Traceback" not in log
@@ -173,8 +173,8 @@ def test_a_client_that_leaves_is_no_fault_of_the_service(bundle_folder: Path, pi
 
 def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: bytes) -> None:
     with running("facepair", bundle_folder) as (address, process):
-        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", picture)})
-        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", b"junk")})
+        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", picture)}, timeout=PATIENCE)
+        httpx.post(f"{address}/embed", files={"image": ("Jane-Doe.pgm", b"junk")}, timeout=PATIENCE)
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=25)
     assert "/embed" in log
@@ -185,7 +185,7 @@ def test_nothing_of_a_face_or_a_file_is_logged(bundle_folder: Path, picture: byt
 def test_every_line_of_the_log_is_json_whatever_is_in_a_picture(bundle_folder: Path) -> None:
     odd = makers.encoded(Image.fromarray(makers.face(1)), "JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 60)
     with running("facepair", bundle_folder) as (address, process):
-        assert httpx.post(f"{address}/embed", files={"image": odd}).status_code == 200
+        assert httpx.post(f"{address}/embed", files={"image": odd}, timeout=PATIENCE).status_code == 200
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=25)
     assert all(json.loads(line)["level"] == "INFO" for line in log.splitlines())

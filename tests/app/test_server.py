@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import httpx
 import makers
 import pytest
-from services import running
+from services import PATIENCE, running, until
 
 from app.server import _listen
 
@@ -25,8 +26,11 @@ BODY = b'--b\r\nContent-Disposition: form-data; name="image"; filename="f"\r\n\r
 HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-LIMITS = {"header_timeout": 0.5, "body_timeout": 1, "request_timeout": 3, "max_connections": 300, "max_in_flight": 4}
+# Seconds that are short beside a test, and long beside what a good client needs on a busy machine.
+LIMITS = {"header_timeout": 2, "body_timeout": 3, "request_timeout": 6, "max_connections": 300, "max_in_flight": 8}
 LIMITS |= {"max_header_bytes": 20_000}  # more than uvicorn takes by itself
+
+pytestmark = pytest.mark.xdist_group("server")  # one service for all of them, with one memory to be measured
 
 
 @dataclass
@@ -36,7 +40,14 @@ class Server:
 
     def connect(self) -> socket.socket:
         host, port = self.address.removeprefix("http://").split(":")
-        return socket.create_connection((host, int(port)), timeout=10)
+        return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+    @property
+    def in_flight(self) -> int:
+        metrics = httpx.get(f"{self.address}/metrics", timeout=PATIENCE).text
+        found = re.search(r"^facepair_requests_in_flight (\d+)", metrics, flags=re.M)
+        assert found is not None
+        return int(found[1])
 
     @property
     def resident_mb(self) -> float:
@@ -67,7 +78,7 @@ class Good:
         while True:
             try:
                 self.statuses.append(
-                    httpx.post(f"{self.address}/embed", files={"image": PICTURE}, timeout=60).status_code
+                    httpx.post(f"{self.address}/embed", files={"image": PICTURE}, timeout=PATIENCE).status_code
                 )
             except httpx.HTTPError as error:
                 self.statuses.append(repr(error))
@@ -85,13 +96,14 @@ class Good:
 
 @contextmanager
 def unharmed(server: Server, growth_mb: float = 20) -> Iterator[None]:
-    """While it lasts good clients are served; in the end the process is alive and has not grown."""
+    """While it lasts good clients are served; in the end the process is alive, has not grown, and all have left it."""
     before = server.resident_mb
     with Good(server.address) as good:
         yield
     assert set(good.statuses) == {200}
-    assert httpx.get(f"{server.address}/livez").status_code == 200
+    assert httpx.get(f"{server.address}/livez", timeout=PATIENCE).status_code == 200
     assert server.resident_mb - before < growth_mb
+    until(lambda: server.in_flight == 0)
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -145,7 +157,7 @@ SLOW_OR_LARGE: dict[str, tuple[Callable[[socket.socket], None], tuple[int, str] 
     "a body that stalls at 99 %": (in_pieces(REQUEST[:-99]), (408, "request_timeout")),
     "a body that never begins": (in_pieces(HEAD + b"Content-Length: 999\r\n\r\n"), (408, "request_timeout")),
     "a chunked body that trickles": (
-        in_pieces(CHUNKED, *[b"1\r\n%c\r\n" % byte for byte in BODY[:30]]),
+        in_pieces(CHUNKED, *[b"1\r\n%c\r\n" % byte for byte in BODY[:60]]),
         (408, "request_timeout"),
     ),
     "chunks that are none": (
@@ -155,19 +167,28 @@ SLOW_OR_LARGE: dict[str, tuple[Callable[[socket.socket], None], tuple[int, str] 
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def answers(server: Server) -> dict[str, bytes]:
+    """What each of them got until its connection was closed, all of them at once."""
+
+    def talk(name: str) -> bytes:
+        send, _ = SLOW_OR_LARGE[name]
+        with server.connect() as connection:
+            with suppress(ConnectionError):
+                send(connection)
+            return rest(connection)
+
+    with unharmed(server), ThreadPoolExecutor(len(SLOW_OR_LARGE)) as threads:
+        return dict(zip(SLOW_OR_LARGE, threads.map(talk, SLOW_OR_LARGE), strict=True))
+
+
 @pytest.mark.parametrize("name", SLOW_OR_LARGE)
-def test_who_is_slow_or_large_is_closed_in_time(server: Server, name: str) -> None:
-    send, expected = SLOW_OR_LARGE[name]
-    with unharmed(server), server.connect() as connection:
-        began = time.monotonic()
-        with suppress(ConnectionError):
-            send(connection)
-        answer = rest(connection)
-        assert time.monotonic() - began < 30  # of 50 and more that it would take
+def test_who_is_slow_or_large_is_closed_in_time(answers: dict[str, bytes], name: str) -> None:
+    _, expected = SLOW_OR_LARGE[name]
     if expected is None:
-        assert answer == b""
-    elif answer or name != "a head of 64 MB":  # whose sender may find the line cut before it listens
-        assert problem(answer) == expected
+        assert answers[name] == b""
+    elif answers[name] or name != "a head of 64 MB":  # whose sender may find the line cut before it listens
+        assert problem(answers[name]) == expected
 
 
 def test_a_head_may_be_as_large_as_the_setting_says(server: Server) -> None:
@@ -188,18 +209,18 @@ def test_no_answer_waits_for_the_client_to_acknowledge_its_head() -> None:
 def test_a_connection_kept_open_is_closed_too(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(REQUEST)
-        time.sleep(0.3)
+        answered = connection.recv(65536)
         connection.sendall(b"GET /livez HTTP/1.1\r\n")
-        answers = rest(connection)
-    assert answers.startswith(b"HTTP/1.1 200 ")
-    assert answers.count(b"HTTP/1.1 408 ") == 1
+        closed = rest(connection)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert closed.count(b"HTTP/1.1 408 ") == 1
 
 
 def test_an_upload_after_its_refusal_is_not_read_for_ever(server: Server) -> None:
     with unharmed(server), server.connect() as connection:
         connection.sendall(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
         with pytest.raises(ConnectionError):
-            in_pieces(*[bytes(100)] * 50)(connection)
+            in_pieces(*[bytes(100)] * 10 * PATIENCE)(connection)
 
 
 def test_many_idle_connections_lock_nobody_out(server: Server) -> None:
@@ -220,7 +241,7 @@ def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
 
 @pytest.fixture
 def short_drain(bundle_folder: Path) -> Iterator[Server]:
-    with running("facepair", bundle_folder, drain_timeout=5) as (address, process):
+    with running("facepair", bundle_folder, drain_timeout=10) as (address, process):
         yield Server(address, process)
 
 
@@ -228,30 +249,28 @@ def test_what_was_let_in_is_finished_after_sigterm(short_drain: Server) -> None:
     with short_drain.connect() as admitted, short_drain.connect() as stalled:
         admitted.sendall(REQUEST[:-99])
         stalled.sendall(HEAD + b"Content-Length: 999\r\n\r\n")
-        time.sleep(0.3)
+        until(lambda: short_drain.in_flight == 2)
         short_drain.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        until(lambda: httpx.get(f"{short_drain.address}/readyz", timeout=PATIENCE).status_code == 503)
         for answer in (
-            httpx.get(f"{short_drain.address}/readyz"),
-            httpx.post(f"{short_drain.address}/embed", files={"image": PICTURE}),
+            httpx.get(f"{short_drain.address}/readyz", timeout=PATIENCE),
+            httpx.post(f"{short_drain.address}/embed", files={"image": PICTURE}, timeout=PATIENCE),
         ):
             assert (answer.status_code, answer.json()["code"]) == (503, "draining")
             assert answer.headers["retry-after"]
-        assert httpx.get(f"{short_drain.address}/livez").status_code == 200
+        assert httpx.get(f"{short_drain.address}/livez", timeout=PATIENCE).status_code == 200
         admitted.sendall(REQUEST[-99:])
         assert admitted.recv(65536).startswith(b"HTTP/1.1 200 ")
-        short_drain.process.communicate(timeout=25)  # although the stalled one is there still
+        short_drain.process.communicate(timeout=PATIENCE)  # although the stalled one is there still
         assert short_drain.process.returncode in (0, -signal.SIGTERM)  # by itself, before the alarm
 
 
 def test_with_nothing_to_finish_it_ends_at_once(bundle_folder: Path) -> None:
     """The log is JSON, each line; the settings bring in the keys."""
-    with running("facepair", bundle_folder) as (address, process):
-        httpx.post(f"{address}/embed", files={"image": PICTURE}, headers={"X-Request-ID": "the-one"})
-        began = time.monotonic()
+    with running("facepair", bundle_folder, drain_timeout=10 * PATIENCE) as (address, process):
+        httpx.post(f"{address}/embed", files={"image": PICTURE}, headers={"X-Request-ID": "the-one"}, timeout=PATIENCE)
         process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=25)
-    assert time.monotonic() - began < 20  # of the 25 that it may take
+        log, _ = process.communicate(timeout=PATIENCE)
     lines = [json.loads(line) for line in log.splitlines()]
     [ours] = [line for line in lines if line.get("request_id") == "the-one"]
     assert (ours["route"], ours["status"], ours["caller"]) == ("/embed", 200, "keyless")
@@ -262,7 +281,7 @@ def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_is_served(bu
         server = Server(address, process)
         with server.connect() as served, ExitStack() as stack:
             served.sendall(REQUEST[:-99])
-            time.sleep(0.3)
+            until(lambda: server.in_flight == 1)
             idle = [stack.enter_context(server.connect()) for _ in range(40)]
             assert rest(idle[0]) == b""
             served.sendall(REQUEST[-99:])
@@ -272,6 +291,6 @@ def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_is_served(bu
 def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
     code = (
         "import signal, time, uvicorn; from app.admission import Admission; from app.server import Server\n"
-        "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(60)"
+        "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(600)"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == -signal.SIGALRM
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False).returncode == -signal.SIGALRM
