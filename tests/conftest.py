@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fastapi import FastAPI
+from services import UNHURRIED
 
 from app.main import create_app
 from app.settings import Settings
@@ -51,7 +52,15 @@ def embedder(bundle_folder: Path) -> Embedder:
 
 @pytest.fixture(scope="session")
 def settings(bundle_folder: Path) -> Settings:
-    return Settings(bundle=str(bundle_folder))
+    """With more time than a busy machine takes: what is late is what a test makes late."""
+    return Settings(bundle=str(bundle_folder), request_timeout=60, decoder_timeout=30)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services that the test starts give nothing up because the machine is busy."""
+    for name, value in UNHURRIED.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

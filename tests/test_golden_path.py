@@ -79,7 +79,7 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -
     point = Policy(bundle.load(trained).manifest).operating_point()
     with running("facepair", trained) as (address, _):
         answer = httpx.post(
-            f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes(), timeout=PATIENCE)
+            f"{address}/verify", files=files((data / "p1" / "1.pgm").read_bytes()), timeout=PATIENCE
         ).json()
     assert answer["same"] is True
     assert answer["threshold"] == point.threshold

@@ -18,6 +18,7 @@ from service.process import Running, serving
 _CALLERS = 8
 _LEEWAY_SECONDS = 0.1  # between a request and the signal: later ones may find the door closed
 _EXIT_SECONDS = 25.0
+_RESTART_SECONDS = 25.0
 
 
 @contextmanager
@@ -33,7 +34,7 @@ async def _kill_all(service: Running, seed: int, numbers: Sequence[int]) -> Outc
     for number in numbers:
         rng = np.random.default_rng([seed, number])
         await asyncio.sleep(rng.uniform(0.05, 0.3))
-        if decoders := service.workers():
+        if decoders := await _decoders(service):
             os.kill(int(rng.choice(decoders)), signal.SIGKILL)
             outcome.counts["killed"] += 1
     ended.set()
@@ -45,6 +46,14 @@ async def _kill_all(service: Running, seed: int, numbers: Sequence[int]) -> Outc
     if outcome.counts["killed"] < len(numbers):
         outcome.faults.append(f"from case {numbers[0]}: there was no decoder process to kill")
     return outcome
+
+
+async def _decoders(service: Running) -> list[int]:
+    """The decoder processes that there are, once there is one: on a busy machine a new one takes its time."""
+    end = time.monotonic() + _RESTART_SECONDS
+    while not (decoders := service.workers()) and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+    return decoders
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The service under load and when inference fails: nobody gets another's answer, nothing accepted is dropped."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import makers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from services import PATIENCE
 
 from app.main import create_app
 from app.settings import Settings
@@ -103,42 +105,58 @@ async def test_answers_are_never_swapped(embedder: Embedder, settings: Settings)
     np.testing.assert_allclose(answers, expected, atol=2e-6)
 
 
+class Stepped(Troubled):
+    """An engine whose batches each wait for leave, and are counted."""
+
+    def __init__(self, whole: Embedder) -> None:
+        super().__init__(whole, nothing)
+        self.leave, self.sizes, self.waits = threading.Semaphore(0), list[int](), 0
+
+    def embed(self, crops: Sequence[Crop]) -> NDArray[np.float32]:
+        self.waits = len(crops)
+        assert self.leave.acquire(timeout=PATIENCE)
+        self.sizes.append(len(crops))
+        return super().embed(crops)
+
+
 async def test_ten_times_the_load_is_served_at_capacity_and_the_rest_refused(
     embedder: Embedder, settings: Settings, picture: bytes
 ) -> None:
-    """Open loop: requests come when they come, whatever has become of those before. Counted in batches, not seconds."""
-    batch_seconds, seconds = 0.2, 4.0
-    capacity = 2 / batch_seconds  # pairs a second: a batch holds two, and the rest of the work is little beside it
-    limited = settings.model_copy(update={"max_batch": 4, "max_waiting": 8, "request_timeout": 60})
-    whole = httpx.Request("POST", "http://test/verify", files=two(picture, picture))
-    body, headers = whole.read(), {"content-type": whole.headers["content-type"]}
-    ends: list[float] = []
-
-    def batch() -> None:
-        time.sleep(batch_seconds)
-        ends.append(time.monotonic())
-
-    answers: list[httpx.Response] = []
-    async with serving(Troubled(embedder, batch), limited) as client:
+    """Ten pairs come for each that can be served, whatever has become of those before; time is counted in batches."""
+    rounds, pairs_a_batch, batches_queued = 20, 2, 2
+    limits = {"max_batch": 2 * pairs_a_batch, "max_waiting": 2 * pairs_a_batch * batches_queued}
+    engine = Stepped(embedder)
+    answers: list[tuple[httpx.Response, int]] = []  # and how many batches ran meanwhile
+    async with serving(engine, settings.model_copy(update=limits)) as client:
 
         async def ask() -> None:
-            answers.append(await client.post("/verify", content=body, headers=headers))
+            begun = len(engine.sizes)
+            answers.append((await client.post("/verify", files=two(picture, picture)), len(engine.sizes) - begun))
+
+        async def queue_is_full() -> bool:
+            return f"facepair_queue_faces {float(limits['max_waiting'])}" in (await client.get("/metrics")).text
 
         asked: list[asyncio.Task[None]] = []
-        started = time.monotonic()
-        while (elapsed := time.monotonic() - started) < seconds:
-            asked += [asyncio.create_task(ask()) for _ in range(int(elapsed * 10 * capacity) - len(asked))]
-            await asyncio.sleep(0.01)
-        await asyncio.gather(*asked)
-    served = [answer for answer in answers if answer.status_code == 200]
-    refused = [answer for answer in answers if answer.status_code != 200]
+        for ran in range(rounds):
+            while len(engine.sizes) < ran:
+                await asyncio.sleep(0.01)
+            asked += [asyncio.create_task(ask()) for _ in range(10 * pairs_a_batch)]
+            while undone(asked) > engine.waits // 2 + pairs_a_batch * batches_queued or not await queue_is_full():
+                await asyncio.sleep(0.01)
+            engine.leave.release()
+        while left := undone(asked):
+            engine.leave.release()
+            while undone(asked) == left:
+                await asyncio.sleep(0.01)
+    served = [batches for answer, batches in answers if answer.status_code == 200]
+    refused = [answer for answer, _ in answers if answer.status_code != 200]
     assert {(answer.json()["code"], answer.headers["retry-after"]) for answer in refused} == {("overloaded", "1")}
-    assert len(served) >= 0.9 * 2 * len(ends)  # nearly every batch was full
+    assert len(served) >= 0.9 * pairs_a_batch * rounds  # nearly every batch was full
     assert len(refused) >= 0.5 * len(answers)
-    longest = max(np.diff([started, *ends]))  # a batch, with what the thread stood idle before it
-    assert max(map(queued_seconds, served)) <= 3 * longest  # one that ran already, and two that filled the queue
+    # One that ran already, those of the queue, its own; the next may begin before the answer is here.
+    assert max(served) <= 1 + batches_queued + 1
+    assert {len(answers), sum(engine.sizes) // 2 + len(refused)} == {len(asked)}
 
 
-def queued_seconds(answer: httpx.Response) -> float:
-    stages = dict(stage.split(";dur=") for stage in answer.headers["server-timing"].split(", "))
-    return float(stages["queue"]) / 1000
+def undone(tasks: Sequence[asyncio.Task[None]]) -> int:
+    return sum(not task.done() for task in tasks)

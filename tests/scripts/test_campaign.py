@@ -50,6 +50,7 @@ def test_shards_do_the_same_cases_and_a_stopped_run_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize(
     ("name", "cases"),
     [("decode", 500), ("http", 150), ("sockets", 150), ("swaps", 150), ("soak", 90), ("kills", 30), ("terms", 1)],
@@ -62,6 +63,7 @@ def test_a_short_run_finds_no_fault(tmp_path: Path, bundle_folder: Path, name: s
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unhurried")
 def test_requests_derived_from_the_document_find_no_fault(tmp_path: Path, bundle_folder: Path) -> None:
     found = run("schema", tmp_path, "--cases", "5", "--bundle", str(bundle_folder))
     assert found["counts"]["runs of schemathesis"] == 1

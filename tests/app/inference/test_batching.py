@@ -110,7 +110,7 @@ async def test_a_thread_that_hangs_is_told_of_and_nothing_more_is_queued_behind_
 
 async def test_closing_does_not_wait_for_a_thread_that_hangs() -> None:
     call = Slow()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with Batcher(call, max_batch=4, max_waiting=8, stuck_after=0.1) as batcher:
             call.gate.clear()
             hanging = asyncio.create_task(values(batcher, 1))
@@ -150,7 +150,7 @@ async def test_a_call_that_loses_results_is_a_failure_not_a_mix_up() -> None:
         return items[1:]
 
     async with Batcher(forgetful, max_batch=4, max_waiting=8) as batcher:
-        with anyio.fail_after(5), pytest.raises(BatchFailedError):
+        with anyio.fail_after(30), pytest.raises(BatchFailedError):
             await batcher.submit(1, 2)
 
 
@@ -213,7 +213,7 @@ async def test_waiting_and_running_times_are_told() -> None:
         assert not waiting.done()
     result = await waiting
     assert result.waited >= 0.04
-    assert 0 <= result.ran < 5
+    assert 0 <= result.ran < 30
 
 
 async def test_results_are_never_swapped_between_many_callers() -> None:
