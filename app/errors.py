@@ -48,7 +48,10 @@ class ErrorKind(Enum):
     IMAGE_TOO_EXPENSIVE = 422, "The picture has more scans than the limit."
     IMAGE_ANIMATED = 422, "The picture has more than one frame."
     NO_FACE = 422, "The service found no face in the picture."
-    LEVEL_NOT_SUPPORTED = 422, "The bundle has no operating point at this level; GET /model lists those it has."
+    LEVEL_NOT_SUPPORTED = (
+        422,
+        "The bundle's data supports no such level, or not for so many faces; GET /model lists its levels.",
+    )
     RATE_LIMITED = 429, "Your quota is used up for now; nothing was done."
     OVERLOADED = 503, "The service has as much work as it takes; nothing was done.", 1
     DEADLINE_EXCEEDED = 503, "The time for this request is up; nothing was done.", 1

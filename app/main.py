@@ -69,7 +69,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
                 yield
 
     service = _web(settings, policy, lifespan)
-    verifier = Verifier(engine.manifest, policy, decoders.decode, finding.find, batcher)
+    verifier = Verifier(engine.manifest, policy, decoders.decode, finding.find, finding.find_all, batcher)
     service.state.settings = settings
     service.state.admission = admission
     service.state.metrics = metrics
@@ -98,7 +98,7 @@ def _web(
     if settings.page:
         page.install(service)
     errors.install(service)
-    openapi.complete(service, lambda path: not is_open(path), policy)
+    openapi.complete(service, lambda path: not is_open(path), policy, settings.api_keys_file is not None)
     return service
 
 

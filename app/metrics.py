@@ -116,9 +116,11 @@ class Metrics:
             self._sharpness.observe(face.quality.sharpness)
             self._brightness.observe(face.quality.brightness)
 
-    def decision(self, decision: Decision) -> None:
+    def decision(self, decision: Decision, alone: bool = True) -> None:
+        """Counts a decision. The smallest of several distances is not `alone`: it is no sample of distances."""
         self._decisions.labels(str(decision.operating_point.fmr), str(decision.same).lower()).inc()
-        self._distances.observe(decision.distance)
+        if alone:
+            self._distances.observe(decision.distance)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

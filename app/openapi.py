@@ -19,6 +19,11 @@ _BASE64 = {
     "examples": ["iVBORw0KGgo="],
 }
 FMR = {"type": "number", "description": "The false match rate to decide at, one of the bundle's levels"}
+FACES2 = {
+    "type": "string",
+    "enum": ["largest", "all"],
+    "description": "Which faces of `image2` to compare with: the largest (if left out), or each by itself",
+}
 
 TAGS = [
     {"name": "verification", "description": "Compare faces: decisions, embeddings and the bundle behind them."},
@@ -33,14 +38,18 @@ _KEYS = {
 }
 
 
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds after which to try again", "schema": {"type": "integer", "minimum": 1}}
+}
+
+
 def picture_body(name: str, images: Sequence[str], fields: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The request body of a route that takes these pictures, as an upload or in JSON; `name` begins its schemas' names.
 
     `fields`: the schemas of what else it takes, by name.
     """
     form = _object(f"{name}Form", dict.fromkeys(images, _FILE), fields)
-    nullable = {field: {"anyOf": [schema, {"type": "null"}]} for field, schema in fields.items()}
-    json = _object(f"{name}Request", dict.fromkeys(images, _BASE64), nullable)
+    json = _object(f"{name}Request", dict.fromkeys(images, _BASE64), fields)
     return _body({"multipart/form-data": form, "application/json": json})
 
 
@@ -57,7 +66,7 @@ def problems(*kinds: ErrorKind) -> dict[int | str, dict[str, Any]]:
     return {status: _answer(same_status) for status, same_status in by_status.items()}
 
 
-def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy) -> None:
+def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy, keys_needed: bool) -> None:
     """Completes the document of a service that has all its routes.
 
     Adds the shape of errors, the paths that need a key and the levels of the bundle.
@@ -75,7 +84,7 @@ def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy) -> 
     document["components"]["securitySchemes"] = _KEYS
     for path, methods in document["paths"].items():
         for operation in methods.values() if keyed(path) else ():
-            operation["security"] = [{name: []} for name in _KEYS]
+            operation["security"] = [{name: []} for name in _KEYS] + ([] if keys_needed else [{}])
 
 
 def _object(title: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,13 +112,16 @@ def _name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _add_levels(fmr: dict[str, Any], policy: Policy) -> None:
-    fmr |= {"examples": list(policy.operating_points), "default": policy.default_fmr}
+    levels = ", ".join(f"{level:g}" for level in policy.operating_points)
+    fmr["examples"] = [policy.default_fmr]
+    fmr["description"] += f": {levels}. If left out: {policy.default_fmr:g}"
 
 
 def _answer(kinds: list[ErrorKind]) -> dict[str, Any]:
     examples = {kind.code: {"value": problem_of(kind, "0f8e...").model_dump(exclude_none=True)} for kind in kinds}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
-    return {
+    answer = {
         "description": "\n\n".join(f"`{kind.code}`: {kind.detail}" for kind in kinds),
         "content": {"application/problem+json": content},
     }
+    return answer | ({"headers": _RETRY_AFTER} if kinds[0].status in (429, 503) else {})

@@ -11,7 +11,7 @@ from app.errors import ErrorKind
 from app.inference.comparison import compare
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
-from app.openapi import FMR, json_body, picture_body, problems
+from app.openapi import FACES2, FMR, json_body, picture_body, problems
 from app.settings import Settings
 from model.faces.face import Face
 
@@ -83,33 +83,42 @@ BUSY = (
     operation_id="verify",
     summary="Do two photos show the same person?",
     responses=problems(*CALLER, *UPLOAD, *PICTURE, ErrorKind.LEVEL_NOT_SUPPORTED, *BUSY),
-    openapi_extra=picture_body("Verify", ["image1", "image2"], {"fmr": FMR}),
+    response_model_exclude_unset=True,
+    openapi_extra=picture_body("Verify", ["image1", "image2"], {"fmr": FMR, "faces2": FACES2}),
 )
 async def verify(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
 ) -> schemas.Verification:
     """Compares the face in `image1` with that in `image2` and decides at a false match rate (`fmr`).
 
+    With `faces2=all` it compares with each face of a group picture, the 50 largest of them, and chooses the threshold
+    so that the chance of any false match among them is at most `fmr`.
+
     The distance is Euclidean: 0 for a picture against itself, lower is more alike, symmetric; for embeddings of unit
     length it ends at 2. There is no liveness detection: a photo of a photo matches.
     """
-    form = await _read(request, ["image1", "image2"], {"fmr": float}, settings)
-    fmr = uploads.parse_rate(form.fields.get("fmr"))
-    verified = await verifier.verify(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
+    form = await _read(request, ["image1", "image2"], {"fmr": float, "faces2": str}, settings)
+    fmr, faces2 = uploads.parse_rate(form.fields.get("fmr")), uploads.parse_faces2(form.fields.get("faces2"))
+    judge = verifier.verify_all if faces2 == "all" else verifier.verify
+    verified = await judge(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
     _record(request, response, verified.timings, list(verified.faces.values()))
-    metrics_of(request).decision(verified.decision)
+    metrics_of(request).decision(verified.decision, alone=not verified.comparisons)
     point = verified.decision.operating_point
-    return schemas.Verification(
+    answer = schemas.Verification(
         same=verified.decision.same,
         distance=verified.decision.distance,
         threshold=point.threshold,
         metric=verifier.manifest.metric,
         operating_point=schemas.OperatingPoint.model_validate(point),
         fmr_estimate=schemas.FmrEstimate.model_validate(verified.decision.fmr_estimate),
-        faces={name: schemas.Face.model_validate(face) for name, face in verified.faces.items()},
+        faces=schemas.VerificationFaces.model_validate(verified.faces, from_attributes=True),
         model=identity(verifier.manifest),
         request_id=request.state.request_id,
     )
+    if not verified.comparisons:
+        return answer
+    comparisons = [schemas.FaceComparison.model_validate(comparison) for comparison in verified.comparisons]
+    return answer.model_copy(update={"comparisons": comparisons})
 
 
 @router.post(

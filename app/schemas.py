@@ -1,8 +1,9 @@
 """The public shapes of answers: the contract that clients read in the OpenAPI document."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from model.faces.face import FaceWarning
 
@@ -13,6 +14,11 @@ Interval = Annotated[tuple[Rate, Rate], Field(description="95 % confidence inter
 
 MAX_OTHERS = 1000
 """The most embeddings that one request compares."""
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """For members that are left out rather than null."""
+    del schema["default"]
 
 
 class Shape(BaseModel):
@@ -51,17 +57,11 @@ class Face(Shape):
     )
 
 
-_FACE = {
-    "box": {"x": 31, "y": 44, "width": 120, "height": 151},
-    "score": 0.9998,
-    "count": 1,
-    "quality": {"size_px": 120, "sharpness": 0.71, "brightness": 0.52},
-    "warnings": [],
-}
-
-
 class OperatingPoint(Shape):
-    """A threshold and its error rates, measured on people that training never saw."""
+    """A threshold and its error rates, measured on people that training never saw.
+
+    With `faces2=all` the FMR is that of all comparisons together: of at least one false match among them.
+    """
 
     fmr: Rate = Field(
         description="False match rate: share of pairs of strangers taken for one person", examples=[0.001]
@@ -75,12 +75,16 @@ class OperatingPoint(Shape):
 
 
 class FmrEstimate(Shape):
-    """What the distance means: the share of pairs of strangers in the calibration data that are at least as close."""
+    """What the distance means: the share of pairs of strangers in the calibration data that are at least as close.
+
+    With `faces2=all`: at most this share of pictures with so many strangers has a face that is at least as close.
+    """
 
     value: Rate = Field(examples=[0.000399])
     ci95: Interval = Field(examples=[[0.000159, 0.000995]])
     at_most: bool = Field(
-        description="True where no pair of strangers was as close: `value` is then an upper bound", examples=[False]
+        description="True where `value` is an upper bound: of no such pair of strangers, or of several faces",
+        examples=[False],
     )
 
 
@@ -92,7 +96,24 @@ class ModelIdentity(Shape):
     )
 
 
+class VerificationFaces(Shape):
+    """The face taken from each picture."""
+
+    image1: Face
+    image2: Face = Field(description="With `faces2=all`, the face that is closest to that of `image1`")
+
+
+class FaceComparison(Shape):
+    """The face of `image1` compared with one face of `image2`."""
+
+    same: bool = Field(description="Exactly `distance <= threshold`")
+    distance: float = Field(ge=0, description="Lower is more alike", examples=[0.324888])
+    face: Face
+
+
 class Verification(Shape):
+    """The decision. With `faces2=all` it says whether any face of `image2` is the same, at an FMR for all together."""
+
     same: bool = Field(description="Exactly `distance <= threshold`")
     distance: float = Field(
         ge=0, description="Lower is more alike; 0 for a picture against itself", examples=[0.324888]
@@ -101,9 +122,11 @@ class Verification(Shape):
     metric: str = Field(examples=["euclidean"])
     operating_point: OperatingPoint
     fmr_estimate: FmrEstimate
-    faces: dict[str, Face] = Field(
-        description="The face taken from each picture: image1, image2",
-        examples=[dict.fromkeys(("image1", "image2"), _FACE)],
+    faces: VerificationFaces
+    comparisons: list[FaceComparison] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Only with `faces2=all`: one for each face of `image2`, the largest first",
+        json_schema_extra=_without_default,
     )
     model: ModelIdentity
     request_id: RequestId
@@ -136,10 +159,11 @@ class ComparisonRequest(BaseModel):
     contract_id: str = Field(
         description="The `model.contract_id` that came with the embeddings", examples=["sha256:1f2e..."]
     )
-    fmr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    fmr: Annotated[float, Field(gt=0, lt=1)] | SkipJsonSchema[None] = Field(
         default=None,
         description="The false match rate to decide each comparison at, one of the bundle's levels",
         examples=[0.001],
+        json_schema_extra=_without_default,
     )
 
 
@@ -163,14 +187,18 @@ class Status(Shape):
 
 
 class Problem(Shape):
-    """RFC 9457: the body of every answer that is not 2xx."""
+    """The body of every answer that is not 2xx (RFC 9457)."""
 
     type: str = Field(examples=["urn:facepair:error:image_corrupt"])
     title: str = Field(examples=["Unprocessable Entity"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["The picture is damaged and cannot be decoded."])
-    code: str = Field(description="Stable: programs decide by this", examples=["image_corrupt"])
-    image: str | None = Field(default=None, description="The part at fault", examples=["image1"])
+    code: str = Field(
+        description="What went wrong. Codes are stable: decide by them; new ones may come", examples=["image_corrupt"]
+    )
+    image: str | SkipJsonSchema[None] = Field(
+        default=None, description="The picture at fault", examples=["image1"], json_schema_extra=_without_default
+    )
     request_id: RequestId
 
 

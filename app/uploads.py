@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -135,6 +135,15 @@ class _Body:
 
     def on_end(self) -> None:
         self.ended = True
+
+
+def parse_faces2(text: str | None) -> Literal["largest", "all"]:
+    """Which faces of the second picture are meant. Raises InvalidParameterError."""
+    if text in (None, "largest"):
+        return "largest"
+    if text == "all":
+        return "all"
+    raise InvalidParameterError
 
 
 def parse_rate(text: str | None) -> float | None:

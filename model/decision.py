@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
+import msgspec
+
 from model.manifest import BundleError, Calibration, Manifest, OperatingPoint
 
 
@@ -20,6 +22,12 @@ class FmrEstimate:
     value: float
     ci95: tuple[float, float]
     at_most: bool
+
+    def of(self, comparisons: int) -> "FmrEstimate":
+        """An upper bound of the share of so many pairs' sets in which at least one pair is this close."""
+        if comparisons == 1:
+            return self
+        return FmrEstimate(min(1.0, comparisons * self.value), _of(self.ci95, comparisons), at_most=True)
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,41 @@ class Policy:
             supported = ", ".join(f"{fmr:g}" for fmr in self.operating_points) or "none"
             raise BundleError(f"bundle '{manifest.name}' does not support FMR {self.default_fmr:g}, only: {supported}")
 
-    def operating_point(self, fmr: float | None = None) -> OperatingPoint:
-        """The operating point at this level, or at the default one. Raises LevelNotSupported."""
+    def operating_point(self, fmr: float | None = None, comparisons: int = 1) -> OperatingPoint:
+        """The operating point at this level, or at the default one. Raises LevelNotSupported.
+
+        The level is that of so many comparisons together: of at least one false match among them. Each is decided at
+        its share of the level, since the chance of one or another is at most the sum of their chances (Bonferroni),
+        whether they depend on each other or not. The FNMR is that of one comparison.
+        """
         try:
-            return self.operating_points[self.default_fmr if fmr is None else fmr]
+            point = self.operating_points[self.default_fmr if fmr is None else fmr]
         except KeyError:
             raise LevelNotSupported from None
+        return point if comparisons == 1 else self._shared(point, comparisons)
 
-    def decide(self, distance: float, fmr: float | None = None) -> Decision:
-        """Judges a distance at a level. Raises LevelNotSupported."""
-        point = self.operating_point(fmr)
-        return Decision(distance <= point.threshold, distance, point, self._estimate(distance))
+    def decide(self, distance: float, fmr: float | None = None, comparisons: int = 1) -> Decision:
+        """Judges the smallest distance of so many comparisons at their common level. Raises LevelNotSupported."""
+        point = self.operating_point(fmr, comparisons)
+        return Decision(distance <= point.threshold, distance, point, self._estimate(distance).of(comparisons))
+
+    def _shared(self, point: OperatingPoint, comparisons: int) -> OperatingPoint:
+        """The point whose FMR is this one's share of it; between two measured distances, the closer."""
+        calibration, share = self._calibration, point.fmr / comparisons
+        measured = [(tail.fmr, tail.distance, tail.ci95) for tail in calibration.impostor_tail]
+        measured += [(level.fmr, level.threshold, level.fmr_ci95) for level in self.operating_points.values()]
+        reached = [(distance, ci95) for fmr, distance, ci95 in measured if fmr <= share]
+        genuine = calibration.genuine_tail
+        if genuine is None or not reached or not _supports(point, share):
+            raise LevelNotSupported
+        threshold, ci95 = max(reached)
+        index = bisect_right(genuine.points, threshold, key=lambda stored: stored.distance)
+        fnmr, fnmr_ci95 = (
+            (genuine.points[index - 1].fnmr, genuine.points[index - 1].ci95) if index else (1.0, (0.0, 1.0))
+        )
+        return msgspec.structs.replace(
+            point, threshold=threshold, fmr_ci95=_of(ci95, comparisons), fnmr=fnmr, fnmr_ci95=fnmr_ci95
+        )
 
     def _estimate(self, distance: float) -> FmrEstimate:
         tail = self._calibration.impostor_tail
@@ -68,3 +100,15 @@ class Policy:
         exact = tail[index - 1].distance == distance
         point = tail[index - 1] if exact or index == len(tail) else tail[index]
         return FmrEstimate(point.fmr, point.ci95, at_most=False)
+
+
+def _supports(point: OperatingPoint, fmr: float) -> bool:
+    """Whether the data lets three false matches or more be expected, in pairs and in pairs of people, as calibration
+    asks of its levels.
+    """
+    return round(3 / fmr) <= min(point.impostor_pairs, point.people * (point.people - 1) // 2)
+
+
+def _of(ci95: tuple[float, float], comparisons: int) -> tuple[float, float]:
+    """From one comparison to several: at least one's false match is as likely as one's, at most as all their sum."""
+    return ci95[0], min(1.0, comparisons * ci95[1])

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from model.faces.face import Face, FaceFinder, face_in
+from model.faces.face import Face, FaceFinder, face_in, faces_in
 from model.faces.finder import compute_alone
 from model.images import WorkingCopy
 
@@ -25,3 +25,7 @@ class Finding:
     async def find(self, picture: WorkingCopy) -> Face:
         """The face that counts. Raises NoFaceFound. A caller that leaves before its turn costs no work."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, face_in, picture, self._faces)
+
+    async def find_all(self, picture: WorkingCopy, most: int) -> tuple[Face, ...]:
+        """As `find`, for the largest faces, at most so many."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, faces_in, picture, self._faces, most)

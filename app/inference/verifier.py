@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from model.embedding.embedder import Embedding, SelfTestError, check_self_test, 
 from model.faces.face import Crop, Face, FaceWarning, NoFaceFound
 from model.images import InvalidImage, WorkingCopy
 from model.manifest import Manifest
+
+MOST_FACES = 50
+"""Of a picture whose faces are all compared: the largest ones."""
+_PIECE = 8
+
+Faces = TypeVar("Faces", Face, tuple[Face, ...])
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 class RefusedImageError(Exception):
@@ -39,10 +48,25 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """One face of the second picture, judged by the decision's threshold."""
+
+    same: bool
+    distance: float
+    face: Face
+
+
+@dataclass(frozen=True)
 class Verification:
+    """`faces`: those of the decision, by the names of their pictures.
+
+    `comparisons`: with each face of the second picture, where all were asked for; the decision is then the closest's.
+    """
+
     decision: Decision
     faces: dict[str, Face]
     timings: Timings
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,8 +77,8 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class _Found:
-    face: Face
+class _Found(Generic[Faces]):
+    faces: Faces
     decode: float
     detect: float
 
@@ -67,6 +91,7 @@ class Verifier:
     policy: Policy
     decode: Callable[[bytes], Awaitable[WorkingCopy]]
     find_face: Callable[[WorkingCopy], Awaitable[Face]]
+    find_faces: Callable[[WorkingCopy, int], Awaitable[tuple[Face, ...]]]
     embedder: Batcher[Crop, Embedding]
 
     async def verify(
@@ -77,19 +102,51 @@ class Verifier:
         Raises LevelNotSupported before any work, RefusedImageError for a picture, and what the batcher raises.
         """
         self.policy.operating_point(fmr)
-        one, two = await self._find_both(image1, image2)
-        batched = await self.embedder.submit(one.face.crop, two.face.crop, deadline=deadline)
+        one, two = await _both(
+            self._find("image1", image1, self.find_face), self._find("image2", image2, self.find_face)
+        )
+        batched = await self.embedder.submit(one.faces.crop, two.faces.crop, deadline=deadline)
         first, second = batched.values
         distance = float(distances(first, second))
-        faces = {"image1": self._judged(one.face, first), "image2": self._judged(two.face, second)}
-        return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], batched))
+        faces = {"image1": self._judged(one.faces, first), "image2": self._judged(two.faces, second)}
+        return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], [batched]))
+
+    async def verify_all(
+        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf
+    ) -> Verification:
+        """As `verify`, with each face of the second picture: its `MOST_FACES` largest ones.
+
+        The level holds for all comparisons together. Raises LevelNotSupported also where it does not for so many.
+        """
+        self.policy.operating_point(fmr)
+        one, group = await _both(
+            self._find("image1", image1, self.find_face),
+            self._find("image2", image2, lambda picture: self.find_faces(picture, MOST_FACES)),
+        )
+        count = len(group.faces)
+        self.policy.operating_point(fmr, count)
+        crops = [one.faces.crop, *(face.crop for face in group.faces)]
+        # In pieces, so that others' pictures get their turn between them.
+        pieces = [crops[start : start + _PIECE] for start in range(0, len(crops), _PIECE)]
+        batches = [await self.embedder.submit(*piece, deadline=deadline) for piece in pieces]
+        first, *others = (embedding for batch in batches for embedding in batch.values)
+        apart = distances(first, np.stack(others)).tolist()
+        decision = self.policy.decide(min(apart), fmr, count)
+        threshold = decision.operating_point.threshold
+        comparisons = tuple(
+            Comparison(distance <= threshold, distance, self._judged(face, embedding))
+            for distance, face, embedding in zip(apart, group.faces, others, strict=True)
+        )
+        closest = min(comparisons, key=lambda comparison: comparison.distance)
+        faces = {"image1": self._judged(one.faces, first), "image2": closest.face}
+        return Verification(decision, faces, _timings([one, group], batches), comparisons)
 
     async def embed(self, image: bytes, deadline: float = math.inf) -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
-        found = await self._find("image", image)
-        batched = await self.embedder.submit(found.face.crop, deadline=deadline)
+        found = await self._find("image", image, self.find_face)
+        batched = await self.embedder.submit(found.faces.crop, deadline=deadline)
         (embedding,) = batched.values
-        return Embedded(embedding, self._judged(found.face, embedding), _timings([found], batched))
+        return Embedded(embedding, self._judged(found.faces, embedding), _timings([found], [batched]))
 
     async def check(self) -> None:
         """Embeds the golden crops as any request would. Raises SelfTestError, ClosedError or StoppedError.
@@ -113,32 +170,31 @@ class Verifier:
             return replace(face, warnings=(*face.warnings, FaceWarning.OUT_OF_DOMAIN))
         return face
 
-    async def _find_both(self, image1: bytes, image2: bytes) -> tuple[_Found, _Found]:
-        # Both are always judged, so that of two bad pictures the first is named, whichever failed sooner.
-        one, two = await asyncio.gather(
-            self._find("image1", image1), self._find("image2", image2), return_exceptions=True
-        )
-        if isinstance(one, BaseException):
-            raise one
-        if isinstance(two, BaseException):
-            raise two
-        return one, two
-
-    async def _find(self, name: str, image: bytes) -> _Found:
+    async def _find(self, name: str, image: bytes, find: Callable[[WorkingCopy], Awaitable[Faces]]) -> _Found[Faces]:
         try:
             started = time.perf_counter()
             picture = await self.decode(image)
             decoded = time.perf_counter()
-            face = await self.find_face(picture)
+            faces = await find(picture)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
-        return _Found(face, decoded - started, time.perf_counter() - decoded)
+        return _Found(faces, decoded - started, time.perf_counter() - decoded)
 
 
-def _timings(found: list[_Found], batched: Batched[Embedding]) -> Timings:
+async def _both(one: Awaitable[First], two: Awaitable[Second]) -> tuple[First, Second]:
+    # Both are always judged, so that of two bad pictures the first is named, whichever failed sooner.
+    first, second = await asyncio.gather(one, two, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
+
+
+def _timings(found: Sequence[_Found[Any]], batches: Sequence[Batched[Embedding]]) -> Timings:
     return Timings(
         decode=max(each.decode for each in found),
         detect=max(each.detect for each in found),
-        queue=batched.waited,
-        embed=batched.ran,
+        queue=sum(batch.waited for batch in batches),
+        embed=sum(batch.ran for batch in batches),
     )

@@ -129,9 +129,13 @@ class NoFaceFound(Exception):  # noqa: N818 - says what is wrong with the pictur
 
 
 class FaceFinder(Protocol):
-    """The seam for detectors: a picture in, the face that counts out. `find` raises NoFaceFound."""
+    """The seam for detectors: a picture in, the face that counts out, or all faces. Both raise NoFaceFound."""
 
     def find(self, picture: Rgb) -> Face: ...
+
+    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:
+        """The largest faces, at most so many, the largest first; their `count` is how many there are."""
+        ...
 
 
 def read_face(data: bytes, finder: FaceFinder) -> Face:
@@ -145,6 +149,11 @@ def read_face(data: bytes, finder: FaceFinder) -> Face:
 def face_in(picture: WorkingCopy, finder: FaceFinder) -> Face:
     """The second half of `read_face`, for a service that decodes in another process. Raises NoFaceFound."""
     return _enlarged(finder.find(picture.pixels), picture.scale)
+
+
+def faces_in(picture: WorkingCopy, finder: FaceFinder, most: int) -> tuple[Face, ...]:
+    """As `face_in`, for the largest faces, at most so many."""
+    return tuple(_enlarged(face, picture.scale) for face in finder.find_all(picture.pixels, most))
 
 
 def _enlarged(face: Face, scale: float) -> Face:

@@ -32,6 +32,9 @@ class WholePicture:
         judged = quality(crop, min(height, width), picture)
         return Face(crop, Box(0, 0, width, height), None, 1, judged, (FaceWarning.NO_DETECTOR,))
 
+    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:  # noqa: ARG002
+        return (self.find(picture),)
+
     def _crop(self, picture: Rgb) -> Crop:
         shape = self._geometry
         image = Image.fromarray(picture).convert("L" if shape.channels == 1 else "RGB")
@@ -65,19 +68,34 @@ class AlignedFaceFinder:
 
     def find(self, picture: Rgb) -> Face:
         """Raises NoFaceFound."""
+        faces, inside = self._detect(picture)
+        main = _main(inside, *picture.shape[1::-1])
+        return self._face(picture, faces, inside, main, to_warn_of=len(faces.scores))
+
+    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:
+        """The largest faces, at most so many, the largest first. Raises NoFaceFound."""
+        faces, inside = self._detect(picture)
+        areas = _areas(inside)
+        largest = [int(index) for index in np.argsort(-areas, kind="stable")[:most] if areas[index] > 0]
+        return tuple(self._face(picture, faces, inside, index, to_warn_of=1) for index in largest)
+
+    def _detect(self, picture: Rgb) -> tuple[Detections, NDArray[np.float32]]:
+        """All faces, and their boxes as far as they lie inside the picture."""
         faces = self._detector.find(picture)
         height, width = picture.shape[:2]
         inside = np.clip(faces.boxes, 0, [width, height, width, height])
         if not _areas(inside).any():
             raise NoFaceFound
-        main = _main(inside, width, height)
-        landmarks = self._refine(picture, faces.boxes[main], faces.landmarks[main])
+        return faces, inside
+
+    def _face(self, picture: Rgb, faces: Detections, inside: NDArray[np.float32], index: int, to_warn_of: int) -> Face:
+        landmarks = self._refine(picture, faces.boxes[index], faces.landmarks[index])
         upright = aligned(picture, landmarks, self._geometry)
         crop = np.ascontiguousarray(upright.transpose(2, 0, 1))
-        judged = quality(crop, round(float(_sides(faces.boxes)[main].min())), upright)
-        outside = 1 - float(_areas(inside)[main] / _areas(faces.boxes)[main])
-        reasons = warnings(judged, landmarks, outside, len(faces.scores))
-        box, score, count = _box(inside[main]), round(float(faces.scores[main]), 4), len(faces.scores)
+        judged = quality(crop, round(float(_sides(faces.boxes)[index].min())), upright)
+        outside = 1 - float(_areas(inside)[index] / _areas(faces.boxes)[index])
+        reasons = warnings(judged, landmarks, outside, to_warn_of)
+        box, score, count = _box(inside[index]), round(float(faces.scores[index]), 4), len(faces.scores)
         return Face(crop, box, score, count, judged, reasons, tuple((x, y) for x, y in landmarks.tolist()))
 
 

@@ -57,3 +57,53 @@ def test_closer_than_every_stranger_is_at_most_what_the_closest_allows(manifest:
     nearest = Policy(manifest).decide(float(impostors.min())).fmr_estimate
     assert (nearest.at_most, nearest.ci95[1]) == (False, estimate.value)
     assert estimate.ci95[0] == 0
+
+
+def test_the_level_of_several_comparisons_is_shared_among_them(manifest: Manifest) -> None:
+    """Counted: of sets of n simulated strangers, no more than the level has one below the threshold."""
+    policy = Policy(manifest)
+    impostors = makers.simulated_scores().impostor_distances
+    rng = np.random.default_rng(4)
+    for comparisons in (2, 5, 9):
+        point = policy.operating_point(0.1, comparisons)
+        share = float(np.mean(impostors <= point.threshold))
+        assert 0.8 * 0.1 / comparisons <= share <= 0.1 / comparisons  # the tail's points lie a tenth apart
+        sets = rng.choice(impostors, (20_000, comparisons))
+        assert float(np.mean((sets <= point.threshold).any(axis=1))) <= 0.1
+        assert point.fmr == 0.1
+        assert point.fmr_ci95[0] <= comparisons * share <= point.fmr_ci95[1]
+
+
+def test_the_fnmr_of_several_comparisons_is_that_of_their_threshold(manifest: Manifest) -> None:
+    genuine = makers.simulated_scores().genuine_distances
+    point = Policy(manifest).operating_point(0.1, 9)
+    missed = float(np.mean(genuine > point.threshold))
+    assert missed <= point.fnmr <= missed + 0.1
+    assert point.fnmr >= Policy(manifest).operating_point(0.1).fnmr
+
+
+def test_one_comparison_is_decided_as_ever_and_a_shared_level_never_looser(manifest: Manifest) -> None:
+    policy = Policy(manifest)
+    assert policy.operating_point(0.1, 1) == policy.operating_point(0.1)
+    assert policy.operating_point(0.1, 10).threshold == policy.operating_point(0.01).threshold
+    thresholds = [policy.operating_point(0.1, comparisons).threshold for comparisons in range(1, 20)]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_a_share_that_the_data_cannot_support_is_refused(manifest: Manifest) -> None:
+    policy = Policy(manifest)  # 40 people, so 780 pairs of people: three of them are 1 in 260
+    policy.operating_point(0.1, 26)
+    with pytest.raises(LevelNotSupported):
+        policy.operating_point(0.1, 27)
+    with pytest.raises(LevelNotSupported):
+        policy.decide(0.1, 0.01, 3)
+
+
+def test_the_estimate_of_several_comparisons_is_a_bound(manifest: Manifest) -> None:
+    policy = Policy(manifest)
+    distance = policy.operating_point(0.01).threshold
+    one, five = policy.decide(distance, 0.1).fmr_estimate, policy.decide(distance, 0.1, 5).fmr_estimate
+    assert (one.at_most, five.at_most) == (False, True)
+    assert five.value == pytest.approx(5 * one.value)
+    assert five.ci95 == pytest.approx((one.ci95[0], 5 * one.ci95[1]))
+    assert policy.decide(99.0, 0.1, 5).fmr_estimate.value == 1

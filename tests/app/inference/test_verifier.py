@@ -24,7 +24,9 @@ async def fail_late_and_early(data: bytes) -> WorkingCopy:
 async def test_of_two_bad_pictures_the_first_is_named_whichever_failed_sooner(embedder: Embedder) -> None:
     finding = Finding(embedder.faces, 1)
     batcher: Batcher[Crop, Embedding] = Batcher(lambda crops: list(embedder.embed(crops)), 4, 4)
-    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finding.find, batcher)
+    verifier = Verifier(
+        embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finding.find, finding.find_all, batcher
+    )
     for first, second, reason in [(b"late", b"early", CorruptImage), (b"early", b"late", UnsupportedFormat)]:
         with pytest.raises(RefusedImageError) as refused:
             await verifier.verify(first, second)
@@ -44,7 +46,9 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
 
     with Finding(embedder.faces, 2) as finding:
         async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
-            verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, batcher)
+            verifier = Verifier(
+                embedder.manifest, Policy(embedder.manifest), grey, finding.find, finding.find_all, batcher
+            )
             verified = await verifier.verify(b"\x10", b"\x90")
     assert batches == [2]
     assert verified.faces["image1"].quality.brightness < verified.faces["image2"].quality.brightness
@@ -68,7 +72,7 @@ async def test_the_deadline_goes_with_the_crops(embedder: Embedder) -> None:
 
     late = Late()
     with Finding(embedder.faces, 2) as finding:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, late)  # type: ignore[arg-type]
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, finding.find_all, late)  # type: ignore[arg-type]
         with pytest.raises(DeadlineExceededError):
             await verifier.verify(b"1", b"2", deadline=3.0)
         with pytest.raises(DeadlineExceededError):

@@ -19,6 +19,9 @@ class Shifted:
         landmarks = ((10.0, 20.0), (width - 1.0, height - 1.0))
         return replace(FINDER.find(picture), box=Box(3, 5, width - 3, height - 5), landmarks=landmarks)
 
+    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:  # noqa: ARG002
+        return (self.find(picture),)
+
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 def test_boxes_in_reduced_pictures_end_where_the_picture_ends(factor: int) -> None:

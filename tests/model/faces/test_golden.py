@@ -46,6 +46,9 @@ class Blind:
     def find(self, _: Rgb) -> Face:
         raise NoFaceFound
 
+    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:  # noqa: ARG002
+        return (self.find(picture),)
+
 
 def test_the_self_test_looks_at_the_golden_face() -> None:
     made = makers.make_bundle()
