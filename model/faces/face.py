@@ -43,7 +43,7 @@ _AtMost: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How YuNet searches, and when ONet's landmarks are taken. Scores and shares: 0..1."""
 
-    side: Annotated[int, msgspec.Meta(ge=64, le=1024)] = 320
+    side: Annotated[int, msgspec.Meta(ge=64, le=1024)] = 256
     """The longest side of the copy that is searched, in pixels; smaller pictures are searched as they are."""
     score: _OpenShare = 0.7
     """A face scores more than this."""
