@@ -26,10 +26,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
-    parser.add_argument("--out", type=Path, help="folder of the new bundle; without it, thresholds are only shown")
-    parser.add_argument("--same-people", action="store_true", help="only those who chose the present thresholds")
     parser.add_argument(
-        "--gallery", type=terminal.positive, help="people to compare a stranger with (default: as many as here)"
+        "--out", type=Path, help="folder of the new bundle; without it, the thresholds are only printed"
+    )
+    parser.add_argument(
+        "--same-people", action="store_true", help="use only the people who chose the present thresholds"
+    )
+    parser.add_argument(
+        "--gallery",
+        type=terminal.positive,
+        help="number of people a stranger is compared with (default: as many as here)",
     )
     options = parser.parse_args()
     if options.out and options.out.exists():
@@ -70,15 +76,15 @@ def report(calibration: Calibration, gallery: int) -> str:
     own = calibration.genuine_tail is None or calibration.genuine_tail.data == calibration.data
     lines = [
         table(
-            ["FMR", "threshold", "FMR, 95 %", "FNMR (95 %)", f"a stranger is close to one of {gallery} people"],
+            ["FMR", "threshold", "FMR, 95 %", "FNMR (95 %)", f"chance of a false match among {gallery} people"],
             [_row(level, gallery) for level in calibration.levels],
         ),
         f"default level: {calibration.default_fmr:g}; intervals: the wider of exact binomial and bootstrap over people",
-        "The last column takes the comparisons of one stranger for independent: 1 - (1 - FMR)^people.",
+        "The last column assumes that the comparisons of one stranger are independent: 1 - (1 - FMR)^people.",
     ]
     if not own and calibration.genuine_tail:
         lines.append(
-            f"Nobody here has two pictures: FNMRs are of the {calibration.genuine_tail.pairs} genuine pairs of "
+            f"Nobody here has two pictures: FNMRs are those of the {calibration.genuine_tail.pairs} genuine pairs of "
             f"'{calibration.genuine_tail.data.name}', on which the bundle was calibrated before."
         )
     return "\n".join(lines)

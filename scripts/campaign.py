@@ -57,11 +57,11 @@ class State(msgspec.Struct):
 def main(arguments: Sequence[str] | None = None, campaigns: Mapping[str, Campaign] = CAMPAIGNS) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("campaign", choices=campaigns)
-    parser.add_argument("--cases", type=int, required=True, help="of all shards together")
+    parser.add_argument("--cases", type=int, required=True, help="number of cases, of all shards together")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--shard", default="0/1", help="this one's number, from 0, and how many there are")
-    parser.add_argument("--bundle", default="tutorial", help="what the service serves: the smaller, the more cases")
-    parser.add_argument("--chunk", type=int, default=200, help="cases between two notes of the state")
+    parser.add_argument("--shard", default="0/1", help="number of this shard (from 0) / number of shards")
+    parser.add_argument("--bundle", default="tutorial", help="the bundle to serve; a smaller one allows more cases")
+    parser.add_argument("--chunk", type=int, default=200, help="cases between two saves of the state")
     parser.add_argument("--state", type=Path, default=Path("runs/campaigns"), help="folder of the state files")
     options = parser.parse_args(arguments)
     path = options.state / f"{options.campaign}-{options.seed}-{options.shard.replace('/', '-of-')}.json"

@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True, help="the bundle that is served: a shipped one's name or a folder")
     parser.add_argument("--metrics", type=Path, help="file with the text of /metrics (default: standard input)")
-    parser.add_argument("--since", type=Path, help="an earlier text of /metrics, whose counts are taken off")
+    parser.add_argument("--since", type=Path, help="an earlier text of /metrics; its counts are subtracted")
     options = parser.parse_args()
     manifest = bundle.load(bundle.find(options.bundle)).manifest
     if manifest.calibration is None or manifest.calibration.histograms is None:
@@ -49,8 +49,8 @@ def report(calibrated: Histograms, text: str, before: str = "") -> str:
         seen = _seen(text, before, series, expected)
         qualities.append(drift(name, np.array(expected.counts, np.float64), seen))
     rows = [_row(measured) for measured in (distances, *qualities)]
-    lines = [table(["measure", "seen", "index", "by chance under", "verdict"], rows)]
-    lines.append(f"Of the pairs compared, {share:.0%} are of one person, as the distances fit best.")
+    lines = [table(["measure", "seen", "index", "chance alone (95 %)", "verdict"], rows)]
+    lines.append(f"The distances fit best if {share:.0%} of the compared pairs show one person.")
     return "\n".join([*lines, _meaning(distances, qualities)])
 
 

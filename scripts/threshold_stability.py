@@ -77,8 +77,8 @@ def summary(rows: list[Row], splits: int) -> str:
             "FMR",
             "splits",
             "realised FMR, lowest to highest",
-            "inside the promised interval",
-            "its own interval holds it",
+            "in the promised interval",
+            "own interval contains the promised FMR",
         ],
         lines,
     )

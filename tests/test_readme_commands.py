@@ -72,7 +72,7 @@ def test_thirty_people_choose_the_thresholds_that_the_answers_carry(tmp_path: Pa
     assert list(rows) == ["0.1", "0.01", "0.001", "0.0001"]
     assert "1740 impostor pairs; 3000 or more are needed" in rows["0.001"][1]
     assert "default level: 0.01;" in shown
-    assert "close to one of 30 people" in shown
+    assert "false match among 30 people" in shown
     default, ours = (bundle.load(folder).manifest for folder in (bundle.SHIPPED / "default", tmp_path / "runs/ours"))
     assert contract_id(ours) == contract_id(default)
     assert served == "FACEPAIR_BUNDLE=runs/ours make serve"
@@ -95,8 +95,8 @@ def test_one_picture_a_person_lends_its_fnmr_from_the_bundle(tmp_path: Path) -> 
         (home / "only.png").write_bytes(makers.encoded(portrait(person)))
     script = f"{sys.executable} {ROOT / 'scripts/calibrate.py'} --bundle default --data PEOPLE --gallery 500"
     shown = run(script, tmp_path)
-    assert "Nobody here has two pictures: FNMRs are of the 11274 genuine pairs of 'celeba'" in shown
-    assert "close to one of 500 people" in shown
+    assert "Nobody here has two pictures: FNMRs are those of the 11274 genuine pairs of 'celeba'" in shown
+    assert "false match among 500 people" in shown
     assert not (tmp_path / "runs").exists()
 
 

@@ -67,9 +67,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder for table, figures and plot")
     parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
-    parser.add_argument("--rounds", type=int, default=5, help="each measures everything but the overload once")
-    parser.add_argument("--seconds", type=float, default=8, help="of each measurement in a round")
+    parser.add_argument("--side", type=int, default=500, help="side of the square pictures, in pixels")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of rounds; each measures everything except overload once"
+    )
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of each measurement in a round")
     parser.add_argument("--overload-seconds", type=float, default=60)
 
 

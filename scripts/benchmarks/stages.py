@@ -25,7 +25,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", default="default", help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
     parser.add_argument("--pictures", type=int, default=100)
-    parser.add_argument("--side", type=int, default=500, help="pixels of the pictures' sides")
+    parser.add_argument("--side", type=int, default=500, help="side of the square pictures, in pixels")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -83,7 +83,7 @@ def test_the_script_says_whether_cameras_or_people_have_changed() -> None:
     darker = script.report(CALIBRATED, metrics(0.3))
     assert "| brightness | 900 | " in darker
     assert "The pictures have changed (brightness)" in darker
-    assert "Of the pairs compared, 0% are of one person" in darker
+    assert "if 0% of the compared pairs show one person" in darker
     since = script.report(CALIBRATED, metrics(0.5), metrics(0.5))
     assert "There is too little to say more." in since
 
