@@ -60,7 +60,8 @@ class DataSource(Strict, frozen=True):
 
     An entry holds short digests of the person's pictures, separated by spaces (in older bundles: one digest of all of
     them together). Evaluation can therefore leave out whoever was in training, whatever their folder is called and
-    whichever pictures were added since, and no name enters a bundle.
+    whichever pictures were added since. No name enters a bundle, but who holds one of the files can tell that it was
+    used.
     """
 
     name: str

@@ -85,7 +85,8 @@ def load(
     good ones, are skipped and listed.
     Raises DataError where fewer than two people are left.
     """
-    files = {person: paths for person, paths in folder.files.items() if only is None or person in only}
+    chosen_people = {*(folder.files if only is None else only)}
+    files = {person: paths for person, paths in folder.files.items() if person in chosen_people}
     read: dict[str, list[_Picture]] = {person: [] for person in files}
     skipped: list[Skipped] = []
     for path in track([path for paths in files.values() for path in paths]):

@@ -11,7 +11,7 @@ from model.images import is_picture
 
 _WHOLE_DIGITS = 12
 _PICTURE_DIGITS = 10
-"""40 bits: of 10,000 strangers' pictures, one in a thousand folders has one that looks known among 10,000 others."""
+"""40 bits: with 10,000 pictures on either side, the chance that two different ones share a digest is 1 in 11,000."""
 
 
 class DataError(Exception):

@@ -64,7 +64,8 @@ def transfer_split(
     free = [name for name in folder.files if name not in known]
     test_people = _draw([name for name in free if len(folder.files[name]) > 1], test, rng)
     calibration_people = _draw([name for name in free if name not in test_people], calibration, rng)
-    training = [name for name in folder.files if name not in test_people | calibration_people]
+    held_out = test_people | calibration_people
+    training = [name for name in folder.files if name not in held_out]
     return PeopleSplit(training, sorted(calibration_people), sorted(test_people))
 
 
@@ -86,7 +87,8 @@ def finetuning_split(
             f"start; {calibration} to choose thresholds, {test} to measure and two to train are too many"
         )
     order = rng.permutation(free).tolist()[: calibration + test]
-    training = [name for name in folder.files if name not in {*order}]
+    held_out = {*order}
+    training = [name for name in folder.files if name not in held_out]
     return PeopleSplit(training, order[:calibration], order[calibration:])
 
 

@@ -1,18 +1,14 @@
 """Draws the curves of an evaluation. It measures nothing, saves nothing and shows no picture of anybody."""
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy import stats
 
-from model.error_rates.scores import Curve, Scores
+from model.error_rates.scores import Curve, Floats, Scores
 from model.evaluation.evaluation import Evaluation, RatesAtThreshold
-
-Rates: TypeAlias = NDArray[np.float64]
 
 _FMR_TICKS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6]
 _FNMR_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8]
@@ -42,13 +38,13 @@ def det(rates: Curve, evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Rates], Rates]) -> None:
+def _band(axes: Axes, evaluation: Evaluation, scale: Callable[[Floats], Floats]) -> None:
     fmr = scale(np.array([figure.fmr for figure in evaluation.fnmr_at]))
     low, high = map(scale, _ends(evaluation))
     axes.fill_between(fmr, low, high, alpha=0.2, label="95 %, pointwise")
 
 
-def _ends(evaluation: Evaluation) -> tuple[Rates, Rates]:
+def _ends(evaluation: Evaluation) -> tuple[Floats, Floats]:
     """Lower and upper ends of the FNMRs' intervals. An upper bound at a finer FMR also holds at a coarser one."""
     low, high = np.array([figure.fnmr.ci95 for figure in evaluation.fnmr_at]).T
     return low, np.minimum.accumulate(high)

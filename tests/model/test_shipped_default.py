@@ -106,6 +106,19 @@ async def test_held_out_people_are_answered_rightly(default: httpx.AsyncClient) 
     assert np.mean(right[False]) > 0.95
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "celeba").is_dir(), reason="the CelebA subset is not at hand")
+def test_the_people_that_it_records_are_found_in_the_data_each_in_one_part() -> None:
+    manifest = bundle.load(bundle.SHIPPED / "default").manifest
+    assert manifest.calibration is not None
+    folder = PeopleFolder(DATA / "celeba")
+    trained, chose = (
+        folder.known_to(digests) for digests in (manifest.training.seen, manifest.calibration.data.digests)
+    )
+    assert (len(trained), len(chose)) == (len(manifest.training.seen_people), len(manifest.calibration.data.people))
+    assert not trained & chose
+
+
 def unseen_folders(seen: frozenset[str], count: int) -> list[Path]:
     """Folders of people with two pictures or more of which no digest is among those seen."""
     found: list[Path] = []
