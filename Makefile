@@ -10,16 +10,36 @@ DEFAULT  := model/bundles/default
 .PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi benchmark release campaigns clean
 .DELETE_ON_ERROR:
 
+# Linux gets torch with gigabytes of CUDA from pip's own index. Without an NVIDIA card the CPU build will do: it is taken
+# from this index if that answers within seconds; if not, pip's own configuration decides. Empty: never asked.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH  := $(shell grep '^torch==' constraints.txt)
+PIP    := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
+
+define TORCH_FOR_THE_CPU
+if [ -z "$(TORCH_INDEX)" ] || [ "$$(uname -s)" != Linux ] || [ -e /dev/nvidia0 ] || command -v nvidia-smi > /dev/null; then \
+	echo "== torch as pip is configured to find it"; \
+elif $(BIN)/python -c "import importlib.metadata as m; '$(TORCH)' == 'torch==' + m.version('torch').split('+')[0] or exit(1)" \
+	2> /dev/null; then echo "== $(TORCH) is installed"; \
+elif timeout 10 $(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2> /dev/null; then \
+	echo "== no NVIDIA card: $(TORCH) for the CPU, from $(TORCH_INDEX)"; $(PIP) --extra-index-url $(TORCH_INDEX) torch; \
+else echo "== $(TORCH_INDEX) does not answer: torch as pip is configured to find it"; fi
+endef
+
 $(VENV)/served: pyproject.toml constraints.txt
+	@echo "== installing the service into $(VENV): a minute or more, once"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[openvino]'
-	touch $@
+	@$(TORCH_FOR_THE_CPU)
+	$(PIP) --editable '.[openvino]'
+	@touch $@
 
 $(VENV)/developed: $(VENV)/served
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "== installing what tests and training need: a minute or more, once"
+	$(PIP) --editable '.[dev]'
+	@touch $@
 
 serve: $(VENV)/served            ## the service on http://127.0.0.1:8000
+	@echo "== serving until Ctrl+C"
 	$(BIN)/facepair
 
 test: $(VENV)/developed          ## every test, in any order, on all cores; what is skipped is listed with the reason
