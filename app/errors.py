@@ -39,13 +39,16 @@ class ErrorKind(Enum):
     BODY_TOO_LARGE = 413, "The request body is larger than this service takes."
     FILE_TOO_LARGE = 413, "The file is larger than this service takes."
     UNSUPPORTED_MEDIA_TYPE = 415, "The route does not take bodies of this content type."
-    UNSUPPORTED_IMAGE_FORMAT = 415, "The content is not a JPEG, PNG, WebP or binary PGM/PPM picture."
+    UNSUPPORTED_IMAGE_FORMAT = (
+        415,
+        "The content is not a Huffman-coded 8-bit JPEG, a PNG, a WebP or a binary PGM/PPM picture.",
+    )
     MISSING_PART = 422, "The file is missing or empty."
     INVALID_PARAMETER = 422, "A part or parameter is unknown, doubled, of the wrong kind or out of range."
     IMAGE_CORRUPT = 422, "The picture is damaged and cannot be decoded."
     IMAGE_TOO_SMALL = 422, "A side of the picture is shorter than the limit."
     IMAGE_TOO_MANY_PIXELS = 422, "The picture has more pixels than the limit."
-    IMAGE_TOO_EXPENSIVE = 422, "The picture has more scans than the limit."
+    IMAGE_TOO_EXPENSIVE = 422, "Decoding the picture would take more work than the limit."
     IMAGE_ANIMATED = 422, "The picture has more than one frame."
     NO_FACE = 422, "The service found no face in the picture."
     LEVEL_NOT_SUPPORTED = (
@@ -100,7 +103,8 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     batching.DeadlineExceededError: ErrorKind.DEADLINE_EXCEEDED,
     batching.ClosedError: ErrorKind.DRAINING,
     batching.StoppedError: ErrorKind.NOT_READY,
-    decoder_pool.ChildLostError: ErrorKind.NOT_READY,
+    decoder_pool.DecodingTimeoutError: ErrorKind.DEADLINE_EXCEEDED,
+    decoder_pool.NoChildError: ErrorKind.NOT_READY,
     embedder.SelfTestError: ErrorKind.NOT_READY,
 }
 """Any other exception is an INTERNAL_ERROR."""

@@ -12,8 +12,8 @@ from app import errors, logs, openapi, operations, page, server
 from app.admission import Admission
 from app.gate import OPEN, Gate, is_open
 from app.inference.batching import Batcher
-from app.inference.decoder_pool import Decoders
-from app.inference.finder_pool import Finding
+from app.inference.decoder_pool import DecoderPool
+from app.inference.finder_pool import FinderPool
 from app.inference.verifier import Verifier
 from app.keys import Keys, KeysError, read_keys
 from app.metrics import Metrics
@@ -55,8 +55,8 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
     metrics = Metrics(engine.manifest, lambda: batcher.waiting, lambda: admission.in_flight)
     policy = Policy(engine.manifest, settings.fmr)
-    decoders = Decoders(settings.image_limits, settings.decoders, settings.child_limits)
-    finding = Finding(engine.faces, settings.cores)
+    decoders = DecoderPool(settings.image_limits, settings.decoders, settings.child_limits, settings.max_file_bytes)
+    finders = FinderPool(engine.faces, settings.cores)
 
     async def check() -> None:
         await verifier.check()
@@ -64,12 +64,12 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with decoders, finding:
-            async with batcher:
+        with finders:
+            async with decoders, batcher:
                 yield
 
     service = _web(settings, policy, lifespan)
-    verifier = Verifier(engine.manifest, policy, decoders.decode, finding.find, finding.find_all, batcher)
+    verifier = Verifier(engine.manifest, policy, decoders.decode, finders.find, finders.find_all, batcher)
     service.state.settings = settings
     service.state.admission = admission
     service.state.metrics = metrics

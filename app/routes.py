@@ -100,7 +100,7 @@ async def verify(
     form = await _read(request, ["image1", "image2"], {"fmr": float, "faces2": str}, settings)
     fmr, faces2 = uploads.parse_rate(form.fields.get("fmr")), uploads.parse_faces2(form.fields.get("faces2"))
     judge = verifier.verify_all if faces2 == "all" else verifier.verify
-    verified = await judge(form.files["image1"], form.files["image2"], fmr, deadline_of(request))
+    verified = await judge(form.files["image1"], form.files["image2"], fmr, deadline_of(request), request.state.caller)
     _record(request, response, verified.timings, list(verified.faces.values()))
     metrics_of(request).decision(verified.decision, alone=not verified.comparisons)
     point = verified.decision.operating_point
@@ -133,7 +133,7 @@ async def embed(
 ) -> schemas.Embedding:
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await _read(request, ["image"], {}, settings)
-    embedded = await verifier.embed(form.files["image"], deadline_of(request))
+    embedded = await verifier.embed(form.files["image"], deadline_of(request), request.state.caller)
     _record(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),

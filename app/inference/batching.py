@@ -1,7 +1,7 @@
-"""Items of many callers in, one blocking call a batch, results or errors out; knows no HTTP, no tensor and no face.
+"""Collects the items of many callers into batches and calls a function on each; knows no HTTP, tensor or face.
 
-There is no timer: whatever waits while one batch runs is the next batch. The inference thread takes it by itself, so
-that it never stands idle because the event loop is busy.
+There is no timer: what waits while one batch runs is the next batch. The inference thread takes it by itself, so
+that a busy event loop never leaves it idle.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ Result = TypeVar("Result")
 
 
 PROOF_SECONDS = 1.0
-"""For so long what was just done shows that more can be done: whoever is busy need not be asked."""
+"""A success within this time counts as a health check."""
 
 
 class QueueFullError(Exception):
-    """Too much is waiting already; nothing was done, and trying again later is safe."""
+    """The queue is full. Nothing was done, and trying again later is safe."""
 
 
 class DeadlineExceededError(Exception):
-    """The caller's time was up before its batch began; nothing was done, and trying again later is safe."""
+    """The caller's deadline passed before its batch began. Nothing was done, and trying again later is safe."""
 
 
 @dataclass(frozen=True)
 class Batched(Generic[Result]):
-    """One result for each item, with the seconds that the items waited and that their batch ran."""
+    """The results, one for each item; the seconds that the items waited, and that their batch ran."""
 
     values: Sequence[Result]
     waited: float
@@ -40,8 +40,8 @@ class Batched(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class Job(Generic[Item, Result]):
-    """What one caller submitted: admitted, run and answered as one. Times are those of `time.monotonic`."""
+class Pending(Generic[Item, Result]):
+    """The items of one caller, which stay together. Times are those of `time.monotonic`."""
 
     items: tuple[Item, ...]
     since: float
@@ -49,15 +49,15 @@ class Job(Generic[Item, Result]):
     answer: asyncio.Future[Batched[Result]]
 
     @property
-    def departed(self) -> bool:
+    def cancelled(self) -> bool:
         return self.answer.done()
 
-    def settle(self, outcome: Batched[Result] | Exception) -> None:
-        """Answers the caller, if it is still there; may be called from any thread."""
-        self.answer.get_loop().call_soon_threadsafe(self._settle, outcome)
+    def resolve(self, outcome: Batched[Result] | Exception) -> None:
+        """Gives the caller its results or an exception, if it still waits. Any thread may call this."""
+        self.answer.get_loop().call_soon_threadsafe(self._resolve, outcome)
 
-    def _settle(self, outcome: Batched[Result] | Exception) -> None:
-        if self.departed:
+    def _resolve(self, outcome: Batched[Result] | Exception) -> None:
+        if self.cancelled:
             return
         if isinstance(outcome, Exception):
             self.answer.set_exception(outcome)
@@ -66,77 +66,77 @@ class Job(Generic[Item, Result]):
 
 
 class Queue(Generic[Item, Result]):
-    """First come, first served; never more than `max_items` of them."""
+    """Serves in order of arrival, and holds at most `max_items` items."""
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
-        self._jobs: deque[Job[Item, Result]] = deque()
+        self._pending: deque[Pending[Item, Result]] = deque()
         self._changed = threading.Condition()
         self.closed = True
 
     def __len__(self) -> int:
         """Items whose callers still wait."""
         with self._changed:
-            return sum(len(job.items) for job in self._jobs if not job.departed)
+            return sum(len(pending.items) for pending in self._pending if not pending.cancelled)
 
     def open(self) -> None:
         self.closed = False
 
     def close(self) -> None:
-        """Lets `take` come to an end, once it has given what waits."""
+        """Makes `take` return what waits, and then nothing."""
         with self._changed:
             self.closed = True
             self._changed.notify()
 
-    def put(self, job: Job[Item, Result]) -> None:
-        """Raises QueueFullError. Departed callers make room."""
+    def put(self, pending: Pending[Item, Result]) -> None:
+        """Raises QueueFullError. Cancelled callers make room."""
         with self._changed:
-            self._jobs = deque(other for other in self._jobs if not other.departed)
-            if sum(len(each.items) for each in (*self._jobs, job)) > self._max_items:
+            self._pending = deque(other for other in self._pending if not other.cancelled)
+            if sum(len(each.items) for each in (*self._pending, pending)) > self._max_items:
                 raise QueueFullError
-            self._jobs.append(job)
+            self._pending.append(pending)
             self._changed.notify()
 
-    def take(self, items: int) -> list[Job[Item, Result]]:
-        """Waits for the next jobs, together of at most so many items; one that has more comes alone. Empty at the end.
+    def take(self, items: int) -> list[Pending[Item, Result]]:
+        """Waits for the next callers, together with at most so many items; one that has more comes alone.
 
-        Jobs of departed callers are dropped, and those whose deadline has passed are told so.
+        Drops cancelled callers, and gives DeadlineExceededError to those that are too late. Empty after `close`.
         """
         with self._changed:
             while not (batch := self._waiting(items)) and not self.closed:
                 self._changed.wait()
             return batch
 
-    def _waiting(self, room: int) -> list[Job[Item, Result]]:
-        batch: list[Job[Item, Result]] = []
+    def _waiting(self, room: int) -> list[Pending[Item, Result]]:
+        batch: list[Pending[Item, Result]] = []
         now = time.monotonic()
-        while self._jobs and (not batch or len(self._jobs[0].items) <= room):
-            job = self._jobs.popleft()
-            if job.deadline < now:
-                job.settle(DeadlineExceededError())
-            elif not job.departed:
-                batch.append(job)
-                room -= len(job.items)
+        while self._pending and (not batch or len(self._pending[0].items) <= room):
+            pending = self._pending.popleft()
+            if pending.deadline < now:
+                pending.resolve(DeadlineExceededError())
+            elif not pending.cancelled:
+                batch.append(pending)
+                room -= len(pending.items)
         return batch
 
 
 class BatchFailedError(Exception):
-    """The call that held these items raised; the cause is attached."""
+    """The call on these items raised an exception, which is the cause."""
 
 
 class StoppedError(Exception):
-    """The inference thread is dead, or hangs in a batch."""
+    """The inference thread is dead or hangs in a batch."""
 
 
 class ClosedError(Exception):
-    """The batcher takes nothing more."""
+    """The batcher accepts no more items."""
 
 
 class Batcher(Generic[Item, Result]):
     """Runs `call` on batches, in one thread of its own, while its `async with` block lasts.
 
     `call` takes at most `max_batch` items, or all of one caller that has more, and gives one result for each, in their
-    order. At most `max_waiting` items wait. A batch that takes `stuck_after` seconds is taken for one that never ends.
+    order. At most `max_waiting` items wait. A batch that has run for `stuck_after` seconds counts as hung.
     """
 
     def __init__(
@@ -171,33 +171,35 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def proven(self) -> bool:
-        """Whether a batch came to a good end just now."""
+        """Whether a batch has succeeded within PROOF_SECONDS."""
         return time.monotonic() - self._succeeded < PROOF_SECONDS
 
     def check(self) -> None:
-        """Raises ClosedError or StoppedError where nothing submitted now would be done."""
+        """Raises ClosedError or StoppedError if an item submitted now would not be run."""
         if self._queue.closed:
             raise ClosedError
         if not self._thread.is_alive() or time.monotonic() - self._began > self._stuck_after:
             raise StoppedError
 
     async def submit(self, *items: Item, deadline: float = math.inf) -> Batched[Result]:
-        """The results of the items, all from one batch. A caller that is cancelled costs no further work.
+        """Returns the results of the items, all from one batch. A cancelled caller costs no further work.
 
         `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises, QueueFullError,
         DeadlineExceededError, or BatchFailedError where the call raised.
         """
         self.check()
-        job: Job[Item, Result] = Job(items, time.monotonic(), deadline, asyncio.get_running_loop().create_future())
-        self._queue.put(job)
-        return await job.answer
+        pending: Pending[Item, Result] = Pending(
+            items, time.monotonic(), deadline, asyncio.get_running_loop().create_future()
+        )
+        self._queue.put(pending)
+        return await pending.answer
 
     def _work(self) -> None:
         while batch := self._queue.take(self._max_batch):
             self._run(batch)
 
-    def _run(self, batch: list[Job[Item, Result]]) -> None:
-        items = [item for job in batch for item in job.items]
+    def _run(self, batch: list[Pending[Item, Result]]) -> None:
+        items = [item for pending in batch for item in pending.items]
         self._began = started = time.monotonic()
         try:
             results = self._call(items)
@@ -205,15 +207,15 @@ class Batcher(Generic[Item, Result]):
                 raise ValueError(f"{len(results)} results for {len(items)} items")
         except BaseException as error:  # also what would end the thread: the next batch finds it at work
             self._succeeded = -math.inf
-            for job in batch:
-                job.settle(_failure(error))
+            for pending in batch:
+                pending.resolve(_failure(error))
             return
         finally:
             self._began = math.inf
         self._succeeded = time.monotonic()
         ran, rest = self._succeeded - started, iter(results)
-        for job in batch:
-            job.settle(Batched(list(islice(rest, len(job.items))), started - job.since, ran))
+        for pending in batch:
+            pending.resolve(Batched(list(islice(rest, len(pending.items))), started - pending.since, ran))
 
 
 def _failure(cause: BaseException) -> BatchFailedError:

@@ -5,126 +5,195 @@ A child that crashes, hangs or wants too much costs one picture: it is ended and
 
 import asyncio
 import math
-import multiprocessing
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLongError
-from concurrent.futures.process import BrokenProcessPool
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Self, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-
-from app.inference import decoder_process
-from app.inference.batching import PROOF_SECONDS
+from app.inference.decoder_child import Child, LostError, NotBegunError, Server
 from app.inference.decoder_process import ChildLimits
-from model.images import CorruptImage, ImageLimits, WorkingCopy
+from app.inference.turns import Turns
+from model.images import CorruptImage, ImageLimits, TooExpensive, UnsupportedFormat, WorkingCopy
 
 T = TypeVar("T")
 
-_START_SECONDS = 3
 _TRIES = 3
-_LOST = (ProcessExpired, TooLongError, BrokenProcessPool)
+_START_SECONDS = 3.0
+_CHECK_SECONDS = 1.0
+_LIGHT_SECONDS = 0.2
+"""Pictures estimated to take longer never occupy all children."""
 
 
-class ChildLostError(Exception):
-    """No child answered: it crashed, hung, or could not be started."""
+class NoChildError(Exception):
+    """No child could be started, or none answers. Nothing was done, and trying again later is safe."""
 
 
-class Decoders:
-    """As many children as asked for, while its `with` block lasts.
+class DecodingTimeoutError(Exception):
+    """The machine is busy: a picture's time was up before it had its share of the processor. Trying again is safe."""
 
-    Each is in a pool of its own, so that one that dies with a lock in its hands locks out nobody else.
+
+class _Place:
+    """Where one child stands. A child that is lost is replaced at once."""
+
+    child: "asyncio.Task[Child]"
+
+    @property
+    def working(self) -> bool:
+        return self.child.done() and not self.child.exception() and self.child.result().working
+
+
+class DecoderPool:
+    """As many children as asked for, while its `async with` block lasts; callers take turns.
+
+    All but one take pictures that are heavy to decode, so that light ones never wait for heavy ones alone.
+    Files have at most `file_bytes`.
     """
 
-    def __init__(self, limits: ImageLimits, processes: int, child: ChildLimits | None = None) -> None:
+    def __init__(
+        self, limits: ImageLimits, processes: int, child: ChildLimits | None = None, file_bytes: int = 10 * 2**20
+    ) -> None:
         self._limits = limits
-        self._processes = processes
         self._child = child or ChildLimits()
-        self._answered = -math.inf
+        self._file_bytes = file_bytes
+        self._places = [_Place() for _ in range(processes)]
 
-    def __enter__(self) -> Self:
-        self._pools = {_new_pool(self._child) for _ in range(self._processes)}
-        self._unused: set[ProcessPool] = set()
-        self._idle: asyncio.Queue[ProcessPool] = asyncio.Queue()
-        for pool in self._pools:
-            self._schedule(pool, decoder_process.nothing, ())  # has a child ready before the first picture comes
-            self._idle.put_nowait(pool)
+    async def __aenter__(self) -> Self:
+        self._server: Server | None = None
+        self._starting = asyncio.Lock()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._turns = Turns(self._places)
+        self._heavy_turns = Turns(range(max(1, len(self._places) - 1)))
+        for place in self._places:
+            self._fill(place)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for pool in self._pools:
-            _end(pool)
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for place in self._places:
+            if not place.child.cancelled() and not place.child.exception():
+                place.child.result().end()
+        if self._server:
+            self._server.close()
 
-    async def decode(self, data: bytes) -> WorkingCopy:
-        """One picture. Raises what `model.images.working_copy` raises; CorruptImage where a child was lost over it."""
+    async def decode(self, data: bytes, caller: str = "") -> WorkingCopy:
+        """One picture. A caller that leaves before its turn costs no work, and later takes no child with it.
+
+        Raises what `model.images.working_copy` raises; CorruptImage also where the child crashed, and TooExpensive
+        where the processor time for a picture was used up; DecodingTimeoutError; NoChildError.
+        """
+        place = await self._turns.take(caller)
         try:
-            return await self._ask(decoder_process.decode, data, self._limits, self._child.cpu_seconds)
-        except ChildLostError as error:
-            raise CorruptImage from error
+            return await self._use(place, data, _LIGHT_SECONDS)
+        except NotBegunError:
+            heavy = await self._heavy_turns.take(caller)
+        try:
+            place = await self._turns.take(caller)
+        except asyncio.CancelledError:
+            self._heavy_turns.give(heavy)
+            raise
+        return await self._use(place, data, math.inf, lambda: self._heavy_turns.give(heavy))
 
     async def check(self) -> None:
-        """Raises ChildLostError where no child answers. One that just did is not asked again: it may be busy."""
-        if time.monotonic() - self._answered > PROOF_SECONDS:
-            await self._ask(decoder_process.nothing)
+        """Raises NoChildError where no child answers. One that is busy within its time is alive: it is not asked."""
+        for _ in self._places:
+            if place := self._turns.take_free():
+                with suppress(DecodingTimeoutError, CorruptImage):
+                    try:
+                        await self._use(place, b"", wall_seconds=_CHECK_SECONDS)
+                    except UnsupportedFormat:  # which an empty file is
+                        return
+            elif any(place.working for place in self._places):
+                return
+            else:
+                await asyncio.shield(self._places[0].child)
+                return
+        raise NoChildError
 
-    async def _ask(self, work: Callable[..., T], *arguments: object) -> T:
+    def _fill(self, place: _Place) -> None:
+        place.child = self._task(self._started(place))
+
+    def _task(self, work: Coroutine[object, None, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever waits is told; if anybody
+        return task
+
+    async def _started(self, place: _Place) -> Child:
+        """Three tries, each with a server of its own where the last one failed."""
         for _ in range(_TRIES):
-            pool = await self._idle.get()  # a caller that leaves before its turn costs no work
             try:
-                # A caller that leaves later takes no child with it.
-                return await asyncio.shield(asyncio.create_task(self._run(pool, work, arguments)))
-            except BrokenProcessPool:
-                continue  # the child was lost between two pictures: this one is not at fault
-        raise ChildLostError
+                async with self._starting:
+                    server = self._server = self._server or await Server.start(self._limits, self._child)
+            except OSError:
+                continue
+            try:
+                child = await server.child(self._limits, self._file_bytes)
+                await _greet(child)
+            except (OSError, LostError):
+                server.close()
+                if self._server is server:
+                    self._server = None
+                continue
+            child.on_end = partial(self._replace, place, child)
+            return child
+        raise NoChildError
 
-    async def _run(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> T:
-        lost = True
-        try:
-            task = await self._scheduled(pool, work, arguments)
-            answer = asyncio.wrap_future(task)
-            # Pebble's own limit begins when the child says that it has the picture, which a dead one never does.
-            await asyncio.wait([answer], timeout=_START_SECONDS)
-            if not (answer.done() or task.running()):
-                raise BrokenProcessPool
-            await asyncio.wait([answer], timeout=self._child.wall_seconds)
-            lost = not answer.done() or isinstance(answer.exception(), _LOST)
-            if not answer.done():
-                raise ChildLostError
-            self._answered = -math.inf if lost else time.monotonic()
-            return answer.result()
-        except (ProcessExpired, TooLongError) as error:
-            raise ChildLostError from error
-        finally:
-            if lost:
-                self._pools.remove(pool)
-                asyncio.get_running_loop().run_in_executor(None, _end, pool)
-                self._pools.add(pool := _new_pool(self._child))
-                self._unused.add(pool)
-            self._idle.put_nowait(pool)
+    def _replace(self, place: _Place, child: Child) -> "asyncio.Task[int]":
+        """Ends a child, and gives the signal that ended it, if that was not this."""
+        child.end()
+        self._fill(place)
+        return self._task(self._ended_by(child))
 
-    async def _scheduled(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> "Future[T]":
-        if pool not in self._unused:
-            return self._schedule(pool, work, arguments)
-        self._unused.remove(pool)
-        # In a thread: it starts a child now, and where the server of children was lost, that one too.
-        return await asyncio.to_thread(self._schedule, pool, work, arguments)
+    async def _ended_by(self, child: Child) -> int:
+        return await self._server.ended_by(child.pid) if self._server else 0
 
-    def _schedule(self, pool: ProcessPool, work: Callable[..., T], arguments: tuple[object, ...]) -> "Future[T]":
-        try:
-            return pool.schedule(work, args=arguments, timeout=self._child.wall_seconds)
-        except RuntimeError as error:  # it has noticed already that its child is gone
-            raise BrokenProcessPool from error
+    async def _use(
+        self,
+        place: _Place,
+        data: bytes,
+        most_seconds: float = math.inf,
+        finished: Callable[[], None] = lambda: None,
+        wall_seconds: float | None = None,
+    ) -> WorkingCopy:
+        """What the child in this place makes of a picture; place and `finished` are given back when it is done."""
+
+        async def run() -> WorkingCopy:
+            try:
+                return await self._ask(place, data, most_seconds, wall_seconds or self._child.wall_seconds)
+            finally:
+                self._turns.give(place)
+                finished()
+
+        return await asyncio.shield(self._task(run()))
+
+    async def _ask(self, place: _Place, data: bytes, most_seconds: float, wall_seconds: float) -> WorkingCopy:
+        for _ in range(_TRIES):
+            if place.child.done() and place.child.exception():
+                self._fill(place)  # it could not be started then
+            child = await asyncio.shield(place.child)
+            try:
+                return await child.ask(data, most_seconds, wall_seconds)
+            except ConnectionError:  # it ended before it had the picture, which is not at fault
+                self._replace(place, child)
+            except TimeoutError as error:
+                self._replace(place, child)
+                raise DecodingTimeoutError from error
+            except LostError as error:
+                ended_by = await self._replace(place, child)
+                raise (TooExpensive if ended_by == signal.SIGPROF else CorruptImage) from error
+        raise NoChildError
 
 
-def _new_pool(limits: ChildLimits) -> ProcessPool:
-    # Forked from a server that has loaded what decoding needs and no more: a new child costs milliseconds, and
-    # inherits neither the service's threads nor its memory.
-    children = multiprocessing.get_context("forkserver")
-    children.set_forkserver_preload([decoder_process.__name__])
-    return ProcessPool(1, initializer=decoder_process.confine, initargs=(limits.memory_bytes,), context=children)
-
-
-def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]
-    pool.join()
+async def _greet(child: Child) -> None:
+    """Raises what `ask` raises where a child does not answer, and ends it."""
+    try:
+        await child.ask(b"", math.inf, _START_SECONDS)
+    except UnsupportedFormat:  # which an empty file is
+        return
+    except BaseException:
+        child.end()
+        raise

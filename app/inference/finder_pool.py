@@ -1,4 +1,4 @@
-"""A picture to the face in it, off the event loop; knows nothing of how faces are found."""
+"""Finds the face in a picture in threads, off the event loop; knows nothing of how a face is found."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +9,11 @@ from model.faces.finder import compute_alone
 from model.images import WorkingCopy
 
 
-class Finding:
-    """Looks at as many pictures at a time as it has threads, while its `with` block lasts."""
+class FinderPool:
+    """Searches as many pictures at a time as it has threads, while its `with` block lasts."""
 
-    def __init__(self, faces: FaceFinder, threads: int) -> None:
-        self._faces = faces
+    def __init__(self, finder: FaceFinder, threads: int) -> None:
+        self._finder = finder
         self._pool = ThreadPoolExecutor(threads, "find", compute_alone)
 
     def __enter__(self) -> Self:
@@ -24,8 +24,8 @@ class Finding:
 
     async def find(self, picture: WorkingCopy) -> Face:
         """The face that counts. Raises NoFaceFound. A caller that leaves before its turn costs no work."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, face_in, picture, self._faces)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, face_in, picture, self._finder)
 
     async def find_all(self, picture: WorkingCopy, most: int) -> tuple[Face, ...]:
         """As `find`, for the largest faces, at most so many."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, faces_in, picture, self._faces, most)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, faces_in, picture, self._finder, most)

@@ -1,4 +1,4 @@
-"""The use case: pictures to a decision or an embedding. Knows no HTTP; its collaborators are passed in."""
+"""Turns pictures into a decision or an embedding. Knows no HTTP; its collaborators are passed in."""
 
 import asyncio
 import math
@@ -77,7 +77,7 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class _Found(Generic[Faces]):
+class _TimedFaces(Generic[Faces]):
     faces: Faces
     decode: float
     detect: float
@@ -85,34 +85,36 @@ class _Found(Generic[Faces]):
 
 @dataclass(frozen=True)
 class Verifier:
-    """Everything before the batcher depends on the input; only crops of one shape enter it."""
+    """Runs the stages of a request. What depends on the input comes before the batcher: it takes crops of one shape."""
 
     manifest: Manifest
     policy: Policy
-    decode: Callable[[bytes], Awaitable[WorkingCopy]]
+    decode: Callable[[bytes, str], Awaitable[WorkingCopy]]
+    """From a file and the name of the caller: callers take turns."""
     find_face: Callable[[WorkingCopy], Awaitable[Face]]
     find_faces: Callable[[WorkingCopy, int], Awaitable[tuple[Face, ...]]]
-    embedder: Batcher[Crop, Embedding]
+    batcher: Batcher[Crop, Embedding]
 
     async def verify(
-        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf
+        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf, caller: str = ""
     ) -> Verification:
         """Judges whether both pictures show one person. The embedding must begin by `deadline` of `time.monotonic`.
 
-        Raises LevelNotSupported before any work, RefusedImageError for a picture, and what the batcher raises.
+        Raises LevelNotSupported before any work, RefusedImageError for a picture, and what `decode` and the batcher
+        raise where they are too busy or broken.
         """
         self.policy.operating_point(fmr)
         one, two = await _both(
-            self._find("image1", image1, self.find_face), self._find("image2", image2, self.find_face)
+            self._read("image1", image1, caller, self.find_face), self._read("image2", image2, caller, self.find_face)
         )
-        batched = await self.embedder.submit(one.faces.crop, two.faces.crop, deadline=deadline)
+        batched = await self.batcher.submit(one.faces.crop, two.faces.crop, deadline=deadline)
         first, second = batched.values
         distance = float(distances(first, second))
         faces = {"image1": self._judged(one.faces, first), "image2": self._judged(two.faces, second)}
         return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], [batched]))
 
     async def verify_all(
-        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf
+        self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf, caller: str = ""
     ) -> Verification:
         """As `verify`, with each face of the second picture: its `MOST_FACES` largest ones.
 
@@ -120,15 +122,15 @@ class Verifier:
         """
         self.policy.operating_point(fmr)
         one, group = await _both(
-            self._find("image1", image1, self.find_face),
-            self._find("image2", image2, lambda picture: self.find_faces(picture, MOST_FACES)),
+            self._read("image1", image1, caller, self.find_face),
+            self._read("image2", image2, caller, lambda picture: self.find_faces(picture, MOST_FACES)),
         )
         count = len(group.faces)
         self.policy.operating_point(fmr, count)
         crops = [one.faces.crop, *(face.crop for face in group.faces)]
         # In pieces, so that others' pictures get their turn between them.
         pieces = [crops[start : start + _PIECE] for start in range(0, len(crops), _PIECE)]
-        batches = [await self.embedder.submit(*piece, deadline=deadline) for piece in pieces]
+        batches = [await self.batcher.submit(*piece, deadline=deadline) for piece in pieces]
         first, *others = (embedding for batch in batches for embedding in batch.values)
         apart = distances(first, np.stack(others)).tolist()
         decision = self.policy.decide(min(apart), fmr, count)
@@ -141,23 +143,23 @@ class Verifier:
         faces = {"image1": self._judged(one.faces, first), "image2": closest.face}
         return Verification(decision, faces, _timings([one, group], batches), comparisons)
 
-    async def embed(self, image: bytes, deadline: float = math.inf) -> Embedded:
+    async def embed(self, image: bytes, deadline: float = math.inf, caller: str = "") -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
-        found = await self._find("image", image, self.find_face)
-        batched = await self.embedder.submit(found.faces.crop, deadline=deadline)
+        read = await self._read("image", image, caller, self.find_face)
+        batched = await self.batcher.submit(read.faces.crop, deadline=deadline)
         (embedding,) = batched.values
-        return Embedded(embedding, self._judged(found.faces, embedding), _timings([found], [batched]))
+        return Embedded(embedding, self._judged(read.faces, embedding), _timings([read], [batched]))
 
     async def check(self) -> None:
         """Embeds the golden crops as any request would. Raises SelfTestError, ClosedError or StoppedError.
 
-        Too busy to be asked is no fault, as long as the batches of others come to a good end.
+        A full queue is no fault, and a batch that has just succeeded counts as a check.
         """
-        self.embedder.check()
-        if self.embedder.proven:
+        self.batcher.check()
+        if self.batcher.proven:
             return
         try:
-            batched = await self.embedder.submit(*golden_crops(self.manifest.crop))
+            batched = await self.batcher.submit(*golden_crops(self.manifest.crop))
         except QueueFullError:
             return
         except BatchFailedError as error:
@@ -170,15 +172,17 @@ class Verifier:
             return replace(face, warnings=(*face.warnings, FaceWarning.OUT_OF_DOMAIN))
         return face
 
-    async def _find(self, name: str, image: bytes, find: Callable[[WorkingCopy], Awaitable[Faces]]) -> _Found[Faces]:
+    async def _read(
+        self, name: str, image: bytes, caller: str, find: Callable[[WorkingCopy], Awaitable[Faces]]
+    ) -> _TimedFaces[Faces]:
         try:
             started = time.perf_counter()
-            picture = await self.decode(image)
+            picture = await self.decode(image, caller)
             decoded = time.perf_counter()
             faces = await find(picture)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
-        return _Found(faces, decoded - started, time.perf_counter() - decoded)
+        return _TimedFaces(faces, decoded - started, time.perf_counter() - decoded)
 
 
 async def _both(one: Awaitable[First], two: Awaitable[Second]) -> tuple[First, Second]:
@@ -191,10 +195,10 @@ async def _both(one: Awaitable[First], two: Awaitable[Second]) -> tuple[First, S
     return first, second
 
 
-def _timings(found: Sequence[_Found[Any]], batches: Sequence[Batched[Embedding]]) -> Timings:
+def _timings(pictures: Sequence[_TimedFaces[Any]], batches: Sequence[Batched[Embedding]]) -> Timings:
     return Timings(
-        decode=max(each.decode for each in found),
-        detect=max(each.detect for each in found),
+        decode=max(picture.decode for picture in pictures),
+        detect=max(picture.detect for picture in pictures),
         queue=sum(batch.waited for batch in batches),
         embed=sum(batch.ran for batch in batches),
     )

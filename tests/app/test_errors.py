@@ -43,9 +43,7 @@ def raw(*parts: bytes, end: bytes = b"--b--\r\n") -> dict[str, Any]:
 
 ONE, TWO = part("image1", GOOD), part("image2", GOOD)
 ANIMATION = makers.encoded(makers.face(1), "PNG", save_all=True, append_images=[Image.fromarray(makers.face(2))])
-SCANS = (
-    makers.encoded(np.repeat(makers.face(1)[..., np.newaxis], 3, axis=-1), "JPEG", progressive=True) + b"\xff\xda" * 100
-)
+SCANS = makers.encoded(makers.face(1), "JPEG", progressive=True)[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 100
 BAD_REQUESTS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "no body": ({}, 415, "unsupported_media_type", None),
     "a form of text": ({"data": {"image1": MARK}}, 415, "unsupported_media_type", None),
@@ -184,7 +182,7 @@ async def test_a_full_queue_is_503_with_retry_after(client: httpx.AsyncClient, s
             raise QueueFullError
 
     whole = service.state.verifier
-    service.state.verifier = replace(whole, embedder=Full())
+    service.state.verifier = replace(whole, batcher=Full())
     assert_problem(await client.post("/verify", **files(GOOD)), 503, "overloaded")
     assert (await client.get("/readyz")).status_code == 200  # a full queue is no fault: it empties
     service.state.verifier = whole

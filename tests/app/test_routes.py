@@ -1,14 +1,13 @@
 import asyncio
 import json
+import sys
 
-import bad_children
 import httpx
 import makers
 import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from app.inference import decoder_process
 from app.main import create_app
 from app.settings import Settings
 from model.embedding.embedder import Embedder, distances
@@ -85,14 +84,21 @@ async def test_it_is_alive_and_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ok"}
 
 
-async def test_it_is_not_ready_where_no_picture_can_be_decoded(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_where_no_process_that_decodes_can_be_started_it_is_not_ready_and_calls_nothing_damaged(
+    service: FastAPI, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_process, "nothing", bad_children.die)
-    answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-    monkeypatch.undo()
-    assert (await client.get("/readyz")).status_code == 200
+    transport = httpx.ASGITransport(service, raise_app_exceptions=False)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with (
+        service.router.lifespan_context(service),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        for answer in (await client.get("/readyz"), await client.post("/embed", files={"image": picture})):
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert answer.headers["Retry-After"]
+        monkeypatch.undo()
+        assert (await client.post("/embed", files={"image": picture})).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_it_is_not_ready_when_closed(service: FastAPI) -> None:

@@ -1,176 +1,477 @@
-"""Decoding in child processes: what a lost child costs; large pictures are reduced without loss that counts."""
+"""Decoding in child processes: what a lost child costs, who gets a turn, and what a child may not do to the service."""
 
 import asyncio
+import math
+import mmap
 import os
 import resource
+import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
-import bad_children
 import makers
 import numpy as np
 import pytest
 from PIL import Image
-from service.drawn_faces import portrait
 
-from app.inference import decoder_pool, decoder_process
-from app.inference.decoder_pool import ChildLostError, Decoders
-from app.inference.decoder_process import ChildLimits
-from model import bundle
-from model.embedding.embedder import Embedder, distances
-from model.faces.face import read_face
-from model.images import CorruptImage, ImageLimits, TooExpensive, TooManyPixels, decode, working_copy
+from app.inference import decoder_child
+from app.inference.decoder_child import Child, LostError, NotBegunError, Server
+from app.inference.decoder_pool import DecoderPool, DecodingTimeoutError, NoChildError
+from app.inference.decoder_process import ANSWER, DECODED, REQUEST, ChildLimits
+from app.inference.turns import Turns
+from model.images import (
+    CorruptImage,
+    ImageLimits,
+    TooExpensive,
+    TooManyPixels,
+    UnsupportedFormat,
+    WorkingCopy,
+    decode,
+    working_copy,
+)
 
 pytestmark = pytest.mark.anyio
 GOOD = makers.encoded(makers.face(1))
+HEAVY = makers.encoded(Image.new("RGB", (2400, 2400)), "WEBP", lossless=True, method=0)
+"""A few bytes that take long, and are let in."""
+
+
+async def pids(pool: DecoderPool) -> list[int]:
+    return [(await place.child).pid for place in pool._places]
 
 
 @pytest.fixture
-async def decoders() -> AsyncIterator[Decoders]:
-    with Decoders(ImageLimits(), processes=2) as running:
-        await running.decode(GOOD)
+async def pool() -> AsyncIterator[DecoderPool]:
+    async with DecoderPool(ImageLimits(), processes=2) as running:
+        await pids(running)
         yield running
 
 
-async def in_child(decoders: Decoders, work: Any, *arguments: Any) -> Any:
-    return await asyncio.wrap_future(next(iter(decoders._pools)).schedule(work, args=arguments))
+@contextmanager
+def stopped(*processes: int) -> Iterator[None]:
+    """As a process looks that hangs."""
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    yield
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
 
 
-async def children(decoders: Decoders) -> set[int]:
-    return {await asyncio.wrap_future(pool.schedule(os.getpid)) for pool in decoders._pools}
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
-async def test_a_child_gives_what_this_process_would(decoders: Decoders) -> None:
-    copy = await decoders.decode(GOOD)
-    assert (copy.pixels == decode(GOOD)).all()
+def alive(process: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+async def test_a_child_gives_what_this_process_would(pool: DecoderPool) -> None:
+    copy = await pool.decode(GOOD)
+    np.testing.assert_array_equal(copy.pixels, decode(GOOD))
     assert copy.size == (92, 112)
+    large = makers.encoded(Image.fromarray(makers.face(1, width=2300, height=2800)), "JPEG")
+    copy, here = await pool.decode(large), working_copy(large)
+    np.testing.assert_array_equal(copy.pixels, here.pixels)
+    assert copy.size == here.size == (2300, 2800)
 
 
-async def test_children_are_small_and_confined(decoders: Decoders) -> None:
-    assert await in_child(decoders, eval, "'torch' in __import__('sys').modules") is False
-    with pytest.raises(MemoryError):
-        await in_child(decoders, bytearray, 2 * 2**30)
-    assert await in_child(decoders, resource.getrlimit, resource.RLIMIT_CORE) == (0, 0)
+async def test_pixels_stay_as_they_are_when_the_next_picture_comes() -> None:
+    async with DecoderPool(ImageLimits(), processes=1) as pool:
+        first = await pool.decode(GOOD)
+        await pool.decode(makers.encoded(makers.face(2)))
+    np.testing.assert_array_equal(first.pixels, decode(GOOD))
+
+
+async def test_what_is_wrong_with_a_picture_comes_back_by_name(pool: DecoderPool) -> None:
+    with pytest.raises(CorruptImage):
+        await pool.decode(GOOD[:200])
+    with pytest.raises(TooManyPixels):
+        await pool.decode(makers.encoded(Image.new("1", (9000, 9900))))
+    with pytest.raises(TooManyPixels):  # for which a child has not the memory that Pillow's plug-in takes at once
+        await pool.decode(makers.bare_webp(16383, 16383))
+    with pytest.raises(UnsupportedFormat):
+        await pool.decode(b"GIF89a")
+
+
+async def test_children_are_small_and_confined(pool: DecoderPool) -> None:
+    for pid in await pids(pool):
+        await pool.decode(GOOD)
+        assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
+        assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == 2**30
+        assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+
+
+async def test_a_picture_that_takes_too_much_memory_is_too_expensive_not_damaged() -> None:
+    async with DecoderPool(ImageLimits(), 1, ChildLimits(memory_bytes=300 * 2**20)) as pool:
+        with pytest.raises(TooExpensive):
+            await pool.decode(makers.encoded(Image.new("RGBA", (5000, 5000)), compress_level=1))
+        assert (await pool.decode(GOOD)).size == (92, 112)
 
 
 async def test_each_picture_has_its_own_processor_time() -> None:
-    with Decoders(ImageLimits(), processes=1) as decoders:
-        await in_child(decoders, bad_children.work, 0.5)
-        await decoders.decode(GOOD)
-        limit, used = await in_child(decoders, bad_children.processor_time)
-    assert 5 - 0.2 < limit - used <= 5 + 1
+    started = time.process_time()
+    working_copy(HEAVY)
+    enough = 4 * (time.process_time() - started)
+    async with DecoderPool(ImageLimits(), 1, ChildLimits(cpu_seconds=enough, wall_seconds=60)) as pool:
+        before = await pids(pool)
+        for _ in range(6):
+            await pool.decode(HEAVY)
+        assert await pids(pool) == before
 
 
-async def test_a_caller_that_leaves_takes_no_child_with_it(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = await children(decoders)
-    monkeypatch.setattr(decoder_process, "decode", bad_children.doze)
-    leaving = [asyncio.create_task(decoders.decode(GOOD)) for _ in range(2)]
-    await asyncio.sleep(0.2)
-    for task in leaving:
-        task.cancel()
-    await asyncio.wait(leaving)
-    monkeypatch.undo()
-    await asyncio.sleep(1)
-    assert (await decoders.decode(GOOD)).size == (92, 112)
-    assert await children(decoders) == before
+async def test_a_picture_that_uses_up_its_processor_time_is_too_expensive_and_the_child_is_replaced() -> None:
+    async with DecoderPool(ImageLimits(), 1, ChildLimits(cpu_seconds=0.02, wall_seconds=60)) as pool:
+        before = await pids(pool)
+        with pytest.raises(TooExpensive):
+            await pool.decode(HEAVY)
+        assert (await pool.decode(GOOD)).size == (92, 112)
+        assert await pids(pool) != before
 
 
-async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
-    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoder_process, "decode", bad_children.die)
-    lost = asyncio.create_task(decoders.decode(GOOD))
+async def test_a_picture_whose_time_is_up_on_a_busy_machine_may_be_sent_again() -> None:
+    async with DecoderPool(ImageLimits(), 1, ChildLimits(wall_seconds=0.2)) as pool:
+        (child,) = await pids(pool)
+        with stopped(child), pytest.raises(DecodingTimeoutError):
+            await pool.decode(GOOD)
+        assert (await pool.decode(GOOD)).size == (92, 112)
+        await until(lambda: not alive(child))
+
+
+async def test_a_child_that_dies_costs_one_picture_and_is_replaced(pool: DecoderPool) -> None:
+    children = await pids(pool)
+    with stopped(*children):
+        pictures = [asyncio.create_task(pool.decode(GOOD)) for _ in range(10)]
+        await until(lambda: all(place.working for place in pool._places))
+        os.kill(children[0], signal.SIGKILL)
+        await asyncio.wait(pictures[:1])
+    fates = await asyncio.gather(*pictures, return_exceptions=True)
+    assert [type(fate) for fate in fates] == [CorruptImage] + [WorkingCopy] * 9
+    assert (await pids(pool))[1] == children[1]
+
+
+async def test_children_that_are_killed_between_pictures_are_replaced_at_once_and_cost_none(pool: DecoderPool) -> None:
+    children = await pids(pool)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    await until(lambda: not any(alive(child) for child in children))
+    copies = await asyncio.gather(*(pool.decode(GOOD) for _ in range(4)))
+    assert [copy.size for copy in copies] == [(92, 112)] * 4
+    assert not set(children) & set(await pids(pool))
+
+
+async def test_a_lost_child_leaves_no_zombie_and_no_descriptor(pool: DecoderPool) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(5):
+        lost = (await pids(pool))[0]
+        os.kill(lost, signal.SIGKILL)
+        await until(lambda lost=lost: not alive(lost))  # type: ignore[misc]
+        assert (await pool.decode(GOOD)).size == (92, 112)
+    await pids(pool)
+    assert pool._server is not None
+    await until(lambda: descriptors() == before and len(_below(pool._server.process.pid)) == 2)  # type: ignore[union-attr]
+
+
+def _below(process: int) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+async def test_a_caller_that_leaves_takes_no_child_with_it(pool: DecoderPool) -> None:
+    before = await pids(pool)
+    with stopped(*before):
+        leaving = [asyncio.create_task(pool.decode(GOOD)) for _ in range(2)]
+        await until(lambda: all(place.working for place in pool._places))
+        for task in leaving:
+            task.cancel()
+        await asyncio.wait(leaving)
+    assert (await pool.decode(GOOD)).size == (92, 112)
+    assert await pids(pool) == before
+
+
+async def test_a_caller_that_leaves_before_its_turn_costs_no_work() -> None:
+    async with DecoderPool(ImageLimits(), processes=1) as pool:
+        child = await pool._places[0].child
+        with stopped(child.pid):
+            first = asyncio.create_task(pool.decode(GOOD))
+            leaving = [asyncio.create_task(pool.decode(GOOD)) for _ in range(5)]
+            await until(lambda: pool._places[0].working)
+            for task in leaving:
+                task.cancel()
+            await asyncio.wait(leaving)
+        await first
+        await pool.decode(GOOD)
+        assert child._number == 3  # with the one that it was started with
+
+
+async def test_callers_take_turns_however_many_pictures_one_has() -> None:
+    async with DecoderPool(ImageLimits(), processes=1) as pool:
+        (child,) = await pids(pool)
+        order: list[str] = []
+
+        async def ask(caller: str) -> None:
+            await pool.decode(GOOD, caller)
+            order.append(caller)
+
+        with stopped(child):
+            asking = [asyncio.create_task(ask(caller)) for caller in "aaaaabbc"]
+            await asyncio.sleep(0)
+        await asyncio.gather(*asking)
+    assert "".join(order) == "aabcabaa"
+
+
+async def test_a_thing_given_to_a_caller_that_leaves_goes_to_the_next() -> None:
+    turns = Turns([1])
+    assert await turns.take("a") == 1
+    leaving, staying = asyncio.create_task(turns.take("b")), asyncio.create_task(turns.take("c"))
     await asyncio.sleep(0)
-    monkeypatch.undo()
-    neighbours = [decoders.decode(GOOD) for _ in range(8)]
-    with pytest.raises(CorruptImage):
-        await lost
-    copies = await asyncio.gather(*neighbours)
-    assert all((copy.pixels == decode(GOOD)).all() for copy in copies)
+    turns.give(1)
+    leaving.cancel()  # when it is its turn, before it knows
+    assert await staying == 1
+    turns.give(1)
+    assert turns.take_free() == 1
+    assert turns.take_free() is None
 
 
-async def test_children_that_are_killed_between_pictures_are_replaced(decoders: Decoders) -> None:
-    for number in await children(decoders):
-        os.kill(number, signal.SIGKILL)
-    fates = await asyncio.gather(*(decoders.decode(GOOD) for _ in range(4)), return_exceptions=True)
-    assert sum(isinstance(fate, CorruptImage) for fate in fates) <= 2
-    assert (await decoders.decode(GOOD)).size == (92, 112)
+async def test_light_pictures_never_wait_for_heavy_ones_alone(pool: DecoderPool) -> None:
+    heavy = [asyncio.create_task(pool.decode(HEAVY, f"caller {number}")) for number in range(6)]
+    done_with_heavy = []
+    for number in range(20):
+        await pool.decode(GOOD, f"other {number}")
+        done_with_heavy.append(sum(task.done() for task in heavy))
+    assert done_with_heavy[-1] <= 2
+    assert [copy.size for copy in await asyncio.gather(*heavy)] == [(2400, 2400)] * 6
 
 
-async def test_a_picture_that_takes_too_long_is_given_up_and_its_neighbour_is_not(
+async def test_a_caller_that_leaves_a_heavy_picture_keeps_nobody_out(pool: DecoderPool) -> None:
+    for seconds in (0.0, 0.02, 0.1, 0.2):
+        leaving = [asyncio.create_task(pool.decode(HEAVY)) for _ in range(3)]
+        await asyncio.sleep(seconds)
+        for task in leaving:
+            task.cancel()
+        await asyncio.wait(leaving)
+    assert (await pool.decode(HEAVY)).size == (2400, 2400)
+    await until(lambda: not any(place.working for place in pool._places))
+    assert sorted(pool._heavy_turns._free) == [0]
+
+
+async def test_a_child_busy_within_its_time_is_alive(pool: DecoderPool) -> None:
+    await pool.check()
+    with stopped(*await pids(pool)):
+        busy = [asyncio.create_task(pool.decode(GOOD)) for _ in range(30)]
+        await until(lambda: all(place.working for place in pool._places))
+        async with asyncio.timeout(5):  # it is not in the queue of pictures
+            await pool.check()
+    await asyncio.gather(*busy)
+
+
+async def test_an_idle_child_that_does_not_answer_is_found_and_replaced(pool: DecoderPool) -> None:
+    hung = await pids(pool)
+    for child in hung:
+        os.kill(child, signal.SIGSTOP)
+    with pytest.raises(NoChildError):
+        await pool.check()
+    await pool.check()
+    await until(lambda: not any(alive(child) for child in hung))
+
+
+async def test_a_decoder_that_hangs_takes_back_what_another_has_shown() -> None:
+    async with DecoderPool(ImageLimits(), 2, ChildLimits(wall_seconds=0.2)) as pool:
+        one, other = await pids(pool)
+        await pool.decode(GOOD)
+        await pool.decode(GOOD)
+        with stopped(one, other):
+            fates = await asyncio.gather(pool.decode(GOOD), pool.decode(GOOD), return_exceptions=True)
+            assert [type(fate) for fate in fates] == [DecodingTimeoutError] * 2
+        with stopped(*await pids(pool)), pytest.raises(NoChildError):
+            await pool.check()  # what others answered a moment ago does not count
+        await pool.check()
+
+
+async def test_where_no_child_can_be_started_nothing_is_called_damaged_and_it_recovers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Decoders(ImageLimits(), 2, ChildLimits(wall_seconds=1)) as decoders:
-        await decoders.decode(GOOD)
-        monkeypatch.setattr(decoder_process, "decode", bad_children.hang)
-        hanging = asyncio.create_task(decoders.decode(GOOD))
+    with monkeypatch.context() as without:
+        without.setattr(sys, "executable", "/nowhere/python")
+        async with DecoderPool(ImageLimits(), processes=2) as pool:
+            for _ in range(3):
+                with pytest.raises(NoChildError):
+                    await pool.decode(GOOD)
+                with pytest.raises(NoChildError):
+                    await pool.check()
+            without.undo()
+            assert (await pool.decode(GOOD)).size == (92, 112)
+            await pool.check()
+
+
+async def test_where_children_end_as_soon_as_they_begin_none_is_ready() -> None:
+    async with DecoderPool(ImageLimits(), 1, ChildLimits(memory_bytes=2**20)) as pool:
+        with pytest.raises(NoChildError):
+            await pool.decode(GOOD)
+        with pytest.raises(NoChildError):
+            await pool.check()
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_server_that_is_lost_is_replaced_and_its_children_work_on(
+    pool: DecoderPool, fault: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_child, "_REPLY_SECONDS", 2.0)
+    assert pool._server is not None
+    first, second = await pids(pool)
+    lost = pool._server.process.pid
+    os.kill(lost, fault)
+    assert (await pool.decode(GOOD)).size == (92, 112)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: pool._server is not None and pool._server.process.pid != lost)
+    copies = await asyncio.gather(*(pool.decode(GOOD) for _ in range(4)))
+    assert [copy.size for copy in copies] == [(92, 112)] * 4
+    assert second in await pids(pool)
+    assert not alive(lost)
+
+
+async def test_children_and_their_server_end_with_the_service() -> None:
+    code = (
+        "import asyncio\n"
+        "from app.inference.decoder_pool import DecoderPool, ImageLimits\n"
+        "async def main():\n"
+        "    async with DecoderPool(ImageLimits(), 2) as pool:\n"
+        "        children = [(await place.child).pid for place in pool._places]\n"
+        "        print(pool._server.process.pid, *children, flush=True)\n"
+        "        await asyncio.sleep(600)\n"
+        "asyncio.run(main())"
+    )
+    service = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=makers.ROOT, text=True)
+    assert service.stdout
+    family = [int(pid) for pid in service.stdout.readline().split()]
+    assert len(family) == 3
+    assert all(map(alive, family))
+    service.kill()
+    service.communicate()
+    await until(lambda: not any(map(alive, family)))
+
+
+PLACES_FOR_FILES = ("/dev/shm", "/var/tmp")  # noqa: S108 - made unusable
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and unshare")
+def test_neither_a_full_disk_nor_missing_shared_memory_keeps_pictures_from_being_decoded() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from app.inference.decoder_pool import DecoderPool, ImageLimits\n"
+        "async def main():\n"
+        "    async with DecoderPool(ImageLimits(), 2) as pool:\n"
+        "        print((await pool.decode(sys.stdin.buffer.read())).size)\n"
+        "asyncio.run(main())"
+    )
+    mounts = "".join(f"mount -t tmpfs -o size=4k,ro none {place} && " for place in PLACES_FOR_FILES)
+    run = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mounts + 'exec "$@"', "sh", sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path), "TMPDIR": PLACES_FOR_FILES[-1]}, cwd="/",
+        input=GOOD, capture_output=True,
+    )  # fmt: skip
+    if b"unshare failed" in run.stderr or b"permission denied" in run.stderr:
+        pytest.skip("no mount namespaces here")
+    assert run.stdout == b"(92, 112)\n", run.stderr
+
+
+@asynccontextmanager
+async def taken_over() -> AsyncIterator[tuple[Child, socket.socket, int]]:
+    """A child in a stranger's hands: its end of the channel, and the descriptor of the block."""
+    process = subprocess.Popen(["sleep", "600"])
+    ours, its = socket.socketpair()
+    ours.setblocking(False)
+    memory = decoder_child._memory(2**20)
+    child = Child(process.pid, ours, mmap.mmap(memory, 0), ImageLimits())
+    try:
+        yield child, its, memory
+    finally:
+        child.end()
+        its.close()
+        os.close(memory)
+        process.wait()
+
+
+SMALL = (2, 3, 4, 6)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ANSWER.pack(2, DECODED, *SMALL),  # of another picture
+        ANSWER.pack(1, 99, *SMALL),
+        ANSWER.pack(1, DECODED, *SMALL) + b"x",
+        ANSWER.pack(1, DECODED, *SMALL)[:-1],
+        ANSWER.pack(1, DECODED, 0, 3, 4, 6),
+        ANSWER.pack(1, DECODED, 2, 3, 1, 6),  # larger than the picture
+        ANSWER.pack(1, DECODED, 600, 600, 600, 600),  # larger than the block
+        ANSWER.pack(1, DECODED, 2**31, 2**31, 2**31, 2**31),
+        ANSWER.pack(1, DECODED, 2, 3, 2**16, 2**16),  # more pixels than are let in
+        b"\x80\x04\x95",
+        b"",
+    ],
+)
+async def test_an_answer_of_any_other_form_is_no_answer(answer: bytes) -> None:
+    async with taken_over() as (child, channel, _):
+        asked = asyncio.create_task(child.ask(b"picture", math.inf, 60))
         await asyncio.sleep(0)
-        monkeypatch.undo()
-        assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
-        with pytest.raises(CorruptImage):
-            await hanging
-        assert (await decoders.decode(GOOD)).pixels.shape == (112, 92, 3)
+        assert REQUEST.unpack(channel.recv(REQUEST.size)) == (1, 7, math.inf)
+        channel.send(answer) if answer else channel.close()
+        with pytest.raises(LostError):
+            await asked
 
 
-async def test_it_is_told_where_no_child_answers(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    await decoders.check()
-    monkeypatch.setattr(decoder_pool, "PROOF_SECONDS", -1)  # not even what was just done
-    monkeypatch.setattr(decoder_process, "nothing", bad_children.die)
-    with pytest.raises(ChildLostError):
-        await decoders.check()
-    monkeypatch.undo()
-    await decoders.check()
+async def test_the_same_child_answers_where_the_form_is_right() -> None:
+    async with taken_over() as (child, channel, memory):
+        asked = asyncio.create_task(child.ask(b"picture", math.inf, 60))
+        await asyncio.sleep(0)
+        os.pwrite(memory, bytes(range(18)), 0)
+        channel.send(ANSWER.pack(1, DECODED, *SMALL))
+        copy = await asked
+        np.testing.assert_array_equal(copy.pixels, np.arange(18).reshape(2, 3, 3))
+        assert copy.size == (6, 4)
+        heavy = asyncio.create_task(child.ask(b"picture", 0.2, 60))
+        await asyncio.sleep(0)
+        channel.send(ANSWER.pack(2, 1, 0, 0, 0, 0))
+        with pytest.raises(NotBegunError):
+            await heavy
 
 
-async def test_what_is_wrong_with_a_picture_comes_back_by_name(decoders: Decoders) -> None:
-    with pytest.raises(CorruptImage):
-        await decoders.decode(GOOD[:200])
-    with pytest.raises(TooManyPixels):
-        await decoders.decode(makers.encoded(Image.new("1", (9000, 9900))))
-    with pytest.raises(TooManyPixels):  # for which a child has not the memory that Pillow's plug-in takes at once
-        await decoders.decode(makers.bare_webp(16383, 16383))
+async def test_a_child_that_speaks_unasked_is_not_kept() -> None:
+    async with taken_over() as (child, channel, _):
+        ended = asyncio.Event()
+        child.on_end = ended.set
+        channel.send(b"x")
+        async with asyncio.timeout(60):
+            await ended.wait()
 
 
-def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
-    data = makers.encoded(np.repeat(makers.face(1)[..., np.newaxis], 3, axis=-1), "JPEG", progressive=True)
-    start = data.index(b"\xff\xda")
-    following = data.index(b"\xff\xda", start + 2)
-    bomb = data[:start] + data[start:following] * 2000 + data[start:]
-    started = time.process_time()
-    with pytest.raises(TooExpensive):
-        working_copy(bomb)
-    assert time.process_time() - started < 0.5
-    with pytest.raises(TooExpensive):
-        working_copy(bomb[: len(bomb) // 2])  # which no decoder would take: it is not asked
-    assert working_copy(data).pixels.shape == (112, 92, 3)
+async def test_a_child_cannot_take_the_block_away_from_under_the_service() -> None:
+    async with taken_over() as (_, _, memory):
+        for size in (0, 2**22):
+            with pytest.raises(PermissionError):
+                os.ftruncate(memory, size)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("side", "reduced"), [(1999, 1999), (2000, 1000), (4000, 1000)])
-def test_only_large_pictures_are_reduced(kind: str, side: int, reduced: int) -> None:
-    data = makers.encoded(Image.new("RGB", (side, side * 3 // 4), (90, 120, 150)), kind)
-    copy = working_copy(data)
-    assert max(copy.pixels.shape) == reduced
-    assert copy.size == (side, side * 3 // 4)
-    assert np.abs(copy.pixels.astype(int) - (90, 120, 150)).max() <= 3
-
-
-def test_a_large_picture_on_its_side_is_known_by_its_upright_size() -> None:
-    copy = working_copy(makers.turned(np.zeros((1000, 2000, 3), np.uint8), 6))
-    assert copy.size == (2000, 1000)
-    assert copy.pixels.shape == (500, 1000, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("side", [2000, 4096])
-def test_reducing_moves_no_embedding_that_counts(side: int) -> None:
-    embedder = Embedder(bundle.load(bundle.SHIPPED / "default"), threads=1)
-    data = makers.encoded(portrait(2, size=side), "JPEG", quality=92)
-    whole = decode(data)
-    small, large = read_face(data, embedder.faces), embedder.faces.find(whole)
-    first, second = embedder.embed([small.crop, large.crop])
-    assert float(distances(first, second)) < 0.05  # strangers are told apart at 0.27 to 0.45
-    assert np.abs(np.array([vars(small.box)[k] - vars(large.box)[k] for k in ("x", "y", "width")])).max() < side / 60
-    assert small.quality.size_px == pytest.approx(large.quality.size_px, rel=0.03)
+async def test_a_server_that_speaks_nonsense_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = await Server.start(ImageLimits(), ChildLimits())
+    try:
+        monkeypatch.setattr(decoder_child, "_REPLY_SECONDS", 0.1)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            await server.child(ImageLimits(), 2**20)
+        assert await server.ended_by(os.getpid()) == 0
+    finally:
+        server.close()

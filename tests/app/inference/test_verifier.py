@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.inference.batching import Batcher, DeadlineExceededError
-from app.inference.finder_pool import Finding
+from app.inference.finder_pool import FinderPool
 from app.inference.verifier import RefusedImageError, Verifier
 from model.decision import Policy
 from model.embedding.embedder import Embedder, Embedding
@@ -14,7 +14,7 @@ from model.images import CorruptImage, UnsupportedFormat, WorkingCopy
 pytestmark = pytest.mark.anyio
 
 
-async def fail_late_and_early(data: bytes) -> WorkingCopy:
+async def fail_late_and_early(data: bytes, _: str) -> WorkingCopy:
     if data == b"late":
         await asyncio.sleep(0.05)
         raise CorruptImage
@@ -22,10 +22,10 @@ async def fail_late_and_early(data: bytes) -> WorkingCopy:
 
 
 async def test_of_two_bad_pictures_the_first_is_named_whichever_failed_sooner(embedder: Embedder) -> None:
-    finding = Finding(embedder.faces, 1)
+    finders = FinderPool(embedder.faces, 1)
     batcher: Batcher[Crop, Embedding] = Batcher(lambda crops: list(embedder.embed(crops)), 4, 4)
     verifier = Verifier(
-        embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finding.find, finding.find_all, batcher
+        embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finders.find, finders.find_all, batcher
     )
     for first, second, reason in [(b"late", b"early", CorruptImage), (b"early", b"late", UnsupportedFormat)]:
         with pytest.raises(RefusedImageError) as refused:
@@ -41,13 +41,13 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
         batches.append(len(crops))
         return list(embedder.embed(crops))
 
-    async def grey(data: bytes) -> WorkingCopy:
+    async def grey(data: bytes, _: str) -> WorkingCopy:
         return WorkingCopy(np.full((112, 92, 3), data[0], np.uint8), (92, 112))
 
-    with Finding(embedder.faces, 2) as finding:
+    with FinderPool(embedder.faces, 2) as finders:
         async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
             verifier = Verifier(
-                embedder.manifest, Policy(embedder.manifest), grey, finding.find, finding.find_all, batcher
+                embedder.manifest, Policy(embedder.manifest), grey, finders.find, finders.find_all, batcher
             )
             verified = await verifier.verify(b"\x10", b"\x90")
     assert batches == [2]
@@ -67,12 +67,12 @@ class Late:
 
 
 async def test_the_deadline_goes_with_the_crops(embedder: Embedder) -> None:
-    async def grey(_: bytes) -> WorkingCopy:
+    async def grey(_: bytes, __: str) -> WorkingCopy:
         return WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
 
     late = Late()
-    with Finding(embedder.faces, 2) as finding:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finding.find, finding.find_all, late)  # type: ignore[arg-type]
+    with FinderPool(embedder.faces, 2) as finders:
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders.find, finders.find_all, late)  # type: ignore[arg-type]
         with pytest.raises(DeadlineExceededError):
             await verifier.verify(b"1", b"2", deadline=3.0)
         with pytest.raises(DeadlineExceededError):

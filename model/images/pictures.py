@@ -1,6 +1,5 @@
 """Decodes an untrusted picture file into one upright RGB array. It knows nothing of faces."""
 
-import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,7 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, PngImagePlugin, PpmImagePlugin, WebPImagePlugin
+from PIL import Image
+
+from model.images import jpeg, png, pnm, webp
+from model.images.essentials import Essentials
+from model.images.refusals import CorruptImage, ImageLimits, TooExpensive, TooManyPixels, UnsupportedFormat
 
 DECODER_ERRORS = (
     OSError,
@@ -61,69 +64,10 @@ def rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels, or None where the first chunk is no picture's."""
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return 1 + _number(data[24:27]), 1 + _number(data[27:30])
-    if kind == b"VP8L":
-        bits = _number(data[21:25])
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 ":
-        return _number(data[26:28]) & 0x3FFF, _number(data[28:30]) & 0x3FFF
-    return None
-
-
-def _number(digits: bytes) -> int:
-    return int.from_bytes(digits, "little")
-
-
 Rgb: TypeAlias = NDArray[np.uint8]
 """An upright picture: uint8, shape (height, width, 3), values 0..255."""
 
 
-class InvalidImage(Exception):  # noqa: N818 - the subclasses name what is wrong with the image
-    """The picture cannot be used; each subclass is one reason.
-
-    InvalidImage
-      x UnsupportedFormat    not JPEG, PNG, WebP or binary PGM/PPM, judged by the first bytes
-      x CorruptImage         the decoder gave up
-      x ImageTooSmall        a side is shorter than the limit
-      x TooManyPixels        width x height, as the header says, is over the limit
-      x TooExpensive         a JPEG of more scans than the limit
-      x AnimatedImage        more than one frame
-    """
-
-
-class UnsupportedFormat(InvalidImage): ...
-
-
-class CorruptImage(InvalidImage): ...
-
-
-class ImageTooSmall(InvalidImage): ...
-
-
-class TooManyPixels(InvalidImage): ...
-
-
-class TooExpensive(InvalidImage): ...
-
-
-class AnimatedImage(InvalidImage): ...
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """The limits of a picture. Lengths are in pixels, before EXIF orientation is applied."""
-
-    max_pixels: int = 25_000_000
-    min_side: int = 32
-    max_scans: int = 100
-
-
-# Pixel data never contains it: there 0xff is followed by 0 or a restart marker.
-_SCAN_MARKER = b"\xff\xda"
 _WORKING_SIDE = 1000
 """Pictures at least twice as long are reduced: a face at the detector's lower end then still has 100 pixels."""
 
@@ -151,7 +95,8 @@ def decode(data: bytes, limits: ImageLimits | None = None) -> Rgb:
     16-bit grey is scaled to 8 bits, alpha is laid over mid grey, every other mode is converted.
     Raises the subclass of InvalidImage that names the reason; sizes are judged before any pixel is decoded.
     """
-    with _opened(data, limits or ImageLimits()) as picture:
+    limits = limits or ImageLimits()
+    with _opened(essentials(data, limits), limits) as picture:
         picture.load()
         return np.asarray(rgb(upright(picture)), dtype=np.uint8)
 
@@ -162,11 +107,17 @@ def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
     Larger ones are reduced by 2, 4 or 8 to no less than 1,000 pixels along the longer side: a JPEG while it is
     decoded, for a fraction of the cost. Raises as `decode` does.
     """
-    with _opened(data, limits or ImageLimits()) as picture:
+    limits = limits or ImageLimits()
+    return copy_of(essentials(data, limits), limits)
+
+
+def copy_of(file: Essentials, limits: ImageLimits) -> WorkingCopy:
+    """`working_copy` of a file whose essentials are known."""
+    with _opened(file, limits) as picture:
         width, height = picture.size
         factor = max(power for power in (1, 2, 4, 8) if power == 1 or max(width, height) >= power * _WORKING_SIDE)
         if factor > 1:
-            picture.draft(None, (width // factor, height // factor))
+            picture.draft(None, (max(1, width // factor), max(1, height // factor)))
         reduced_by_decoder = picture.size != (width, height)
         picture.load()
         image = rgb(upright(picture))
@@ -177,49 +128,42 @@ def working_copy(data: bytes, limits: ImageLimits | None = None) -> WorkingCopy:
 
 
 @contextmanager
-def _opened(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
-    """Opens the picture and checks its header; decodes no pixel. Faults of the decoder become CorruptImage."""
+def _opened(file: Essentials, limits: ImageLimits) -> Iterator[Image.Image]:
+    """The picture, no pixel of it decoded; faults of the decoder within are CorruptImage."""
     try:
-        opener = _opener(data)
-        if opener is WebPImagePlugin.WebPImageFile and (size := webp_size(data)):
-            _check(size, limits)
-        with opener(io.BytesIO(data)) as picture:
-            _check(picture.size, limits)
-            if getattr(picture, "n_frames", 1) > 1:
-                raise AnimatedImage
-            if picture.format == "JPEG" and data.count(_SCAN_MARKER) > limits.max_scans:
-                raise TooExpensive
+        with file.open() as picture:
+            limits.check(picture.size)
             yield picture
     except Image.DecompressionBombError as error:
-        raise TooManyPixels from error  # Pillow's own limit, for formats whose size it judges before we can
+        raise TooManyPixels from error  # Pillow's own limit, below one that a setting has raised
+    except MemoryError as error:
+        raise TooExpensive from error
     except DECODER_ERRORS as error:
         raise CorruptImage from error
+
+
+def essentials(data: bytes, limits: ImageLimits) -> Essentials:
+    """What Pillow will see of the file. Decodes nothing; raises as `decode` does."""
+    return _reader(data)(data, limits)
 
 
 def is_picture(data: bytes) -> bool:
     """Whether the first bytes are those of a JPEG, PNG, WebP or binary PGM/PPM file."""
     try:
-        _opener(data)
+        _reader(data)
     except UnsupportedFormat:
         return False
     return True
 
 
-def _opener(data: bytes) -> Callable[[io.BytesIO], Image.Image]:
-    # The plug-in is called directly: Image.open would import and try formats that nobody allowed.
+def _reader(data: bytes) -> Callable[[bytes, ImageLimits], Essentials]:
+    # They call Pillow's plug-ins directly: Image.open would import and try formats that nobody allowed.
     if data.startswith(b"\xff\xd8\xff"):
-        return JpegImagePlugin.JpegImageFile
+        return jpeg.essentials
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImagePlugin.PngImageFile
+        return png.essentials
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile
+        return webp.essentials
     if data[:2] in (b"P5", b"P6") and data[2:3].isspace():
-        return PpmImagePlugin.PpmImageFile
+        return pnm.essentials
     raise UnsupportedFormat
-
-
-def _check(size: tuple[int, int], limits: ImageLimits) -> None:
-    if size[0] * size[1] > limits.max_pixels:
-        raise TooManyPixels
-    if min(size) < limits.min_side:
-        raise ImageTooSmall
