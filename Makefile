@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi benchmark release campaigns clean
+.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi clients benchmark release campaigns clean
 .DELETE_ON_ERROR:
 
 # Linux gets torch with gigabytes of CUDA from pip's own index. Without an NVIDIA card the CPU build will do: it is taken
@@ -96,6 +96,14 @@ readme: $(VENV)/developed        ## the README's figures, from the committed res
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json
+
+clients: $(VENV)/developed       ## clients generated from the OpenAPI document, to look at and for the tests; needs npm
+	mkdir -p runs/clients/typescript
+	cp tests/clients/typescript/package.json runs/clients/typescript/
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix runs/clients/typescript
+	runs/clients/typescript/node_modules/.bin/openapi-typescript tests/openapi.json --output runs/clients/facepair.ts
+	$(BIN)/openapi-python-client generate --path tests/openapi.json --meta none --overwrite \
+	  --config tests/clients/python.yml --output-path runs/clients/facepair_client
 
 benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
 	$(BIN)/python scripts/benchmark.py service --data $(DATA)/lfw/images --out scripts/results

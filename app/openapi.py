@@ -20,6 +20,7 @@ _BASE64 = {
 }
 FMR = {"type": "number", "description": "The false match rate to decide at, one of the bundle's levels"}
 FACES2 = {
+    "title": "Faces2",
     "type": "string",
     "enum": ["largest", "all"],
     "description": "Which faces of `image2` to compare with: the largest (if left out), or each by itself",
@@ -38,6 +39,13 @@ _KEYS = {
 }
 
 
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "description": "Names the request in answer and log: up to 64 of `A-Z a-z 0-9 . _ -`; anything else is replaced",
+    "schema": {"type": "string"},
+}
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds after which to try again", "schema": {"type": "integer", "minimum": 1}}
 }
@@ -78,6 +86,8 @@ def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy, key
     schemas = document["components"]["schemas"]
     for operation in operations:
         _name_bodies(operation, schemas)
+        if "requestBody" in operation:
+            operation.setdefault("parameters", []).append(_REQUEST_ID)
     for name in ("VerifyForm", "VerifyRequest", "ComparisonRequest"):
         _add_levels(schemas[name]["properties"]["fmr"], policy)
     schemas["Problem"] = Problem.model_json_schema()
@@ -106,9 +116,16 @@ def _name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Moves the schemas of a request's bodies to where generated clients take the names of their types from."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
+        for name, member in schema.get("properties", {}).items():
+            if "enum" in member:
+                schema["properties"][name] = _named(member, schemas)
         if "title" in schema:
-            schemas[schema["title"]] = schema
-            content["schema"] = {"$ref": f"#/components/schemas/{schema['title']}"}
+            content["schema"] = _named(schema, schemas)
+
+
+def _named(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schemas[schema["title"]] = schema
+    return {"$ref": f"#/components/schemas/{schema['title']}"}
 
 
 def _add_levels(fmr: dict[str, Any], policy: Policy) -> None:

@@ -1,0 +1,122 @@
+"""Clients generated from the OpenAPI document work against a live service, with names that one would write by hand."""
+
+import base64
+import importlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import makers
+import pytest
+from services import PATIENCE, running
+
+pytestmark = pytest.mark.slow
+
+DOCUMENT = makers.ROOT / "tests/openapi.json"
+GENERATOR = Path(sys.executable).with_name("openapi-python-client")
+TYPESCRIPT = makers.ROOT / "runs/clients/typescript"
+
+
+@pytest.fixture(scope="module")
+def address(bundle_folder: Path) -> Iterator[str]:
+    with running("facepair", bundle_folder) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not GENERATOR.is_file():
+        pytest.skip("openapi-python-client is not installed")
+    folder = tmp_path_factory.mktemp("python")
+    done = subprocess.run(
+        [GENERATOR, "generate", "--path", DOCUMENT, "--meta", "none", "--output-path", folder / "facepair_client",
+         "--fail-on-warning", "--config", makers.ROOT / "tests/clients/python.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+class Generated:
+    """The modules of the generated package."""
+
+    def __init__(self) -> None:
+        self.root: Any = importlib.import_module("facepair_client")
+        self.models: Any = importlib.import_module("facepair_client.models")
+        self.types: Any = importlib.import_module("facepair_client.types")
+
+    def call(self, operation: str, tag: str = "verification") -> Any:
+        return importlib.import_module(f"facepair_client.api.{tag}.{operation}").sync
+
+
+@pytest.fixture
+def python(client_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Generated:
+    monkeypatch.syspath_prepend(str(client_folder))
+    return Generated()
+
+
+def test_its_types_are_those_of_the_contract(python: Generated) -> None:
+    for name in ("VerifyForm", "VerifyRequest", "Faces2", "EmbedForm", "EmbedRequest", "ComparisonRequest",
+                 "Verification", "VerificationFaces", "FaceComparison", "Embedding", "Comparison", "Model", "Problem",
+                 "Face", "FaceWarning", "OperatingPoint", "Status"):  # fmt: skip
+        assert hasattr(python.models, name), name
+    odd = [name for name in dir(python.models) if name.endswith(("Response200", "Body", "Type0", "Item"))]
+    assert odd == []
+
+
+def test_the_python_client_verifies_embeds_compares_and_reads_an_error(
+    python: Generated, address: str, picture: bytes, stranger: bytes
+) -> None:
+    models = python.models
+
+    def part(data: bytes) -> Any:
+        return python.types.File(payload=io.BytesIO(data), file_name="photo.ppm")
+
+    with python.root.Client(base_url=address, timeout=PATIENCE) as client:
+        verify, embed, compare = (python.call(name) for name in ("verify", "embed", "compare"))
+        uploaded = verify(client=client, body=models.VerifyForm(image1=part(picture), image2=part(stranger), fmr=0.1))
+        assert uploaded.operating_point.fmr == 0.1
+        assert uploaded.faces.image1.warnings == [models.FaceWarning.NO_DETECTOR]
+        coded, other = (base64.b64encode(data).decode() for data in (picture, stranger))
+        asked = models.VerifyRequest(image1=coded, image2=other, faces2=models.Faces2.ALL)
+        verified = verify(client=client, body=asked)
+        assert verified.distance == verified.comparisons[0].distance == uploaded.distance > 0
+        one, two = (embed(client=client, body=models.EmbedRequest(image=image)) for image in (coded, other))
+        body = models.ComparisonRequest(one.embedding, [one.embedding, two.embedding], one.model.contract_id)
+        results = compare(client=client, body=body).results
+        assert [result.distance for result in results] == [0, verified.distance]
+        problem = embed(client=client, body=models.EmbedRequest(image=base64.b64encode(b"no picture").decode()))
+        assert isinstance(problem, models.Problem)
+        assert (problem.status, problem.code, problem.image) == (415, "unsupported_image_format", "image")
+        assert python.call("get_model")(client=client).contract_id == one.model.contract_id
+        assert python.call("get_readiness", "operations")(client=client).status == "ok"
+
+
+def test_the_typescript_client_verifies_embeds_compares_and_reads_an_error(
+    address: str, picture: bytes, stranger: bytes, tmp_path: Path
+) -> None:
+    if not ((TYPESCRIPT / "node_modules/.bin/openapi-typescript").exists() and shutil.which("node")):
+        pytest.skip("node, or what `make clients` installs for it, is not there")
+    folder = shutil.copytree(makers.ROOT / "tests/clients/typescript", tmp_path / "client")
+    (folder / "node_modules").symlink_to(TYPESCRIPT / "node_modules")
+    binaries = folder / "node_modules/.bin"
+    run([binaries / "openapi-typescript", DOCUMENT, "-o", folder / "facepair.ts"], folder)
+    options = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom"]
+    run([binaries / "tsc", *options, "use.ts"], folder)
+    coded = [base64.b64encode(data).decode() for data in (picture, stranger)]
+    answer = json.loads(run(["node", "use.js", address, *coded], folder))
+    assert len(set(answer["distances"])) == 1
+    assert answer["distances"][0] > 0
+    assert answer["warning"] == "no_detector"
+    assert (answer["code"], answer["image"]) == ("unsupported_image_format", "image")
+
+
+def run(command: list[Any], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
