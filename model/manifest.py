@@ -76,13 +76,17 @@ class DataSource(Strict, frozen=True):
 
 
 class Training(Strict, frozen=True):
-    """Where the weights come from. `seen_before`: entries of people whom the starting weights had learnt from."""
+    """Where the weights come from. `seen_before`: entries of people whom the starting weights had learnt from.
+
+    `undisclosed`: published networks that the weights started from and whose training people are not published.
+    """
 
     recipe: dict[str, str | int | float]
     data: DataSource
     commit: str
     versions: dict[str, str]
     seen_before: tuple[str, ...] = ()
+    undisclosed: tuple[str, ...] = ()
 
     @property
     def seen_people(self) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import terminal
 
 from model import bundle
 from model.bundle import Bundle
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
+from model.data.splits import without_test_people
 from model.embedding.embedder import Embedder
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
@@ -33,6 +35,12 @@ def main() -> None:
         "--same-people", action="store_true", help="use only the people who chose the present thresholds"
     )
     parser.add_argument(
+        "--test-people",
+        type=terminal.positive,
+        default=0,
+        help="number of people with two pictures or more to leave for evaluate.py (default: none)",
+    )
+    parser.add_argument(
         "--gallery",
         type=terminal.positive,
         help="number of people a stranger is compared with (default: as many as here)",
@@ -43,6 +51,8 @@ def main() -> None:
     loaded = bundle.load(bundle.find(options.bundle))
     folder = PeopleFolder(options.data)
     names = people(folder, loaded.manifest, same=options.same_people)
+    if options.test_people:
+        names = without_test_people(folder, names, options.test_people, np.random.default_rng(0))
     require_support(len(names))
     embedder = Embedder(loaded)
     dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))

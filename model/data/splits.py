@@ -69,6 +69,15 @@ def transfer_split(
     return PeopleSplit(training, sorted(calibration_people), sorted(test_people))
 
 
+def without_test_people(folder: PeopleFolder, names: Collection[str], test: int, rng: np.random.Generator) -> list[str]:
+    """These names but for `test` of those with two pictures or more, drawn to be only measured.
+
+    Of everybody's names, the ones that `transfer_split` draws. Raises DataError where there are too few.
+    """
+    test_people = _draw([name for name in names if len(folder.files[name]) > 1], test, rng)
+    return [name for name in names if name not in test_people]
+
+
 def finetuning_split(
     folder: PeopleFolder, seen: Collection[str], calibration: int, test: int, rng: np.random.Generator
 ) -> PeopleSplit:

@@ -30,7 +30,7 @@ def markdown(manifest: Manifest, name: str, figures: PairListFigures, command: s
             f"# Bundle `{manifest.name}` version {manifest.version}, on the list `{name}`",
             f"{figures.genuine_pairs} genuine and {figures.impostor_pairs} impostor pairs of {figures.pictures} "
             f"pictures; in {figures.pictures_without_face} no face could be used, and their pairs count as different.",
-            _people(figures),
+            " ".join(filter(None, [_people(figures), sections.undisclosed(manifest.training)])),
             table(head, _rows(figures)),
             f"Made by `{command}`. Contract `{contract_id(manifest)}`, data sha256 `{figures.data.sha256}`.\n",
         ]

@@ -6,7 +6,8 @@ Source: Mitchell et al., "Model Cards for Model Reporting" (2019).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.manifest import Calibration, Level, Manifest, contract_id
+from model.manifest import Level, Manifest, contract_id
+from model.reports import sections
 from model.reports.markdown import table
 
 _PURPOSE = """\
@@ -48,7 +49,8 @@ def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
         "## Terms",
         "\n".join(f"- {licence}" for licence in manifest.licences) or "none recorded",
         "## How well it decides",
-        _decisions(manifest.calibration),
+        _decisions(manifest),
+        *filter(None, [sections.undisclosed(manifest.training)]),
         *map(_measured, reports),
         "## Limits",
         _LIMITS,
@@ -64,6 +66,8 @@ def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
 def _facts(manifest: Manifest) -> str:
     training, crop = manifest.training, manifest.crop
     seen = f"{len(training.data.people)} people, {training.data.pictures} pictures of `{training.data.name}`"
+    if training.undisclosed:
+        seen += f"; whom {' and '.join(training.undisclosed)} learnt from is not published"
     if training.seen_before:
         seen += f"; the weights it started from had seen {len(training.seen_before)} people"
     return _table(
@@ -87,11 +91,12 @@ def _digests(manifest: Manifest) -> str:
     return _table(*((name, f"`{digest}`") for name, digest in digests.items() if digest))
 
 
-def _decisions(calibration: Calibration | None) -> str:
+def _decisions(manifest: Manifest) -> str:
+    calibration, training = manifest.calibration, "our training" if manifest.training.undisclosed else "training"
     if calibration is None:
         return "It was never calibrated, so it has no thresholds and cannot be served."
     lines = [
-        f"Thresholds were chosen on {len(calibration.data.people)} people of `{calibration.data.name}` whom training "
+        f"Thresholds were chosen on {len(calibration.data.people)} people of `{calibration.data.name}` whom {training} "
         f"never saw; the default level is FMR {calibration.default_fmr:g}. FMR: pairs of strangers taken for one "
         "person; FNMR: pairs of one person told apart. Intervals: 95 %, the wider of exact binomial and bootstrap over "
         "people.",

@@ -46,7 +46,9 @@ def markdown(manifest: Manifest, evaluation: Evaluation, command: str) -> str:
             f"# Bundle `{evaluation.bundle}` version {evaluation.version}, measured on `{evaluation.data.name}`",
             sections.in_plain_words(evaluation, manifest.calibration),
             "## The data",
-            _people(evaluation, manifest.calibration),
+            " ".join(
+                filter(None, [_people(evaluation, manifest.calibration), sections.undisclosed(manifest.training)])
+            ),
             "## At the bundle's thresholds",
             sections.thresholds(evaluation, manifest.calibration),
             "## Whatever the threshold",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model.error_rates.intervals import Estimate
 from model.evaluation.breakdown import GroupRates, PersonErrors
 from model.evaluation.evaluation import Evaluation, RatesAtThreshold
-from model.manifest import Calibration, Level
+from model.manifest import Calibration, Level, Training
 from model.reports.markdown import table
 
 _FEW = 30
@@ -29,6 +29,16 @@ def in_plain_words(evaluation: Evaluation, calibration: Calibration | None) -> s
         f"{failures.pictures} photos no face could be used; such a photo is refused, never decided about. A finer "
         "threshold takes fewer strangers for one person and tells more pairs of one person apart: the table shows the "
         "choice."
+    )
+
+
+def undisclosed(training: Training) -> str:
+    """What is not known of the people behind the weights; empty where all of them are known."""
+    if not training.undisclosed:
+        return ""
+    return (
+        f"**Whom {' and '.join(training.undisclosed)} learnt from is not published**: people measured here may be "
+        "among them, and then the rates for other people are higher."
     )
 
 

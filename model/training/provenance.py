@@ -26,11 +26,13 @@ def manifest_of(
     mirrored: bool = False,
     calibration: Calibration | None = None,
     seen_before: Iterable[str] = (),
+    undisclosed: Iterable[str] = (),
 ) -> Manifest:
     """The manifest of a bundle that is about to be saved: digests of the weights are filled in then.
 
     The network embeds the golden crops, for the self-test. `recipe` names its `backbone`. `seen_before`: manifest
-    entries of the people whom the starting weights had learnt from.
+    entries of the people whom the starting weights had learnt from. `undisclosed`: published networks that the weights
+    started from and whose training people are not published.
     """
     golden = embed(network, golden_crops(crop))
     return Manifest(
@@ -46,7 +48,7 @@ def manifest_of(
         weights_sha256="",
         self_test=self_test_distances(golden),
         licences=tuple(licences),
-        training=Training(recipe, data, _commit(), _versions(), tuple(sorted(seen_before))),
+        training=Training(recipe, data, _commit(), _versions(), tuple(sorted(seen_before)), tuple(undisclosed)),
         calibration=calibration,
     )
 

@@ -94,6 +94,7 @@ def trained_bundle(
         mirrored=init.manifest.mirrored,
         calibration=calibrate_dataset(calibration, embed(network, calibration.crops)),
         seen_before=init.manifest.training.seen_people,
+        undisclosed=init.manifest.training.undisclosed,
     )
     return Bundle(manifest, weights, init.detector_weights)
 

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from model.data.pairs import Pairs
 from model.data.people import DataError
-from model.data.splits import PeopleSplit, finetuning_split, folds, halves, hold_out, part_pairs, transfer_split
+from model.data.splits import (
+    PeopleSplit,
+    finetuning_split,
+    folds,
+    halves,
+    hold_out,
+    part_pairs,
+    transfer_split,
+    without_test_people,
+)
 
 people = st.integers(4, 60)
 seeds = st.integers(0, 2**32 - 1)
@@ -96,3 +105,20 @@ def test_each_pair_is_in_one_part_only(count: int, test: float, validation: floa
     for part in (parts.training, parts.validation, parts.test):
         np.testing.assert_array_equal(part.second, part.first + 1)
         np.testing.assert_array_equal(part.genuine, part.first % 2 == 0)
+
+
+@given(st.lists(st.integers(1, 3), min_size=4, max_size=30), st.integers(1, 30), seeds)
+def test_people_kept_for_measuring_are_those_that_transfer_would_keep(
+    pictures: Sequence[int], test: int, seed: int
+) -> None:
+    folder, several = folder_of(pictures, seen=0), sum(count > 1 for count in pictures)
+    if several <= test:
+        with pytest.raises(DataError, match=f"cannot hold out {test} of {several} people"):
+            without_test_people(folder, folder.files, test, rng(seed))
+        return
+    kept = without_test_people(folder, folder.files, test, rng(seed))
+    measured = folder.files.keys() - kept
+    assert len(measured) == test
+    assert all(len(folder.files[name]) > 1 for name in measured)
+    if len(pictures) > test + 2:
+        assert sorted(measured) == transfer_split(folder, [], 1, test, rng(seed)).test

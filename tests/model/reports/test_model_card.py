@@ -94,6 +94,15 @@ def test_a_card_counts_the_people_whom_the_start_had_seen() -> None:
     assert "`none`; the weights it started from had seen 2 people |" in text
 
 
+def test_a_card_says_that_the_people_behind_published_weights_are_not_known() -> None:
+    manifest = makers.make_bundle("tiny").manifest
+    assert "not published" not in card(manifest, [])
+    training = msgspec.structs.replace(manifest.training, undisclosed=("SFace",))
+    text = card(msgspec.structs.replace(manifest, training=training), [])
+    assert "`none`; whom SFace learnt from is not published |" in text
+    assert "**Whom SFace learnt from is not published**: people measured here may be among them" in text
+
+
 def test_a_report_is_told_with_its_intervals() -> None:
     estimate = {"value": 0.02, "ci95": [0.01, 0.03]}
     report = {
