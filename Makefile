@@ -7,7 +7,7 @@ DATA   ?= ../shared/data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
-.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme openapi clients benchmark release campaigns clean
+.PHONY: serve test check train bundle start default measure cards reproduce screenshots readme digits openapi clients benchmark release campaigns clean
 .DELETE_ON_ERROR:
 
 # Linux gets torch with gigabytes of CUDA from pip's own index. Without an NVIDIA card the CPU build will do: it is taken
@@ -88,6 +88,9 @@ cards: $(VENV)/developed         ## the model cards, from manifests and reports
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
 	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json
 
+digits: $(VENV)/developed        ## the tutorial's network on handwritten digits: a minute
+	$(BIN)/python scripts/digits.py
+
 screenshots: $(VENV)/developed  ## pictures of the page, the README's among them; needs chromium
 	$(BIN)/python scripts/screenshots.py
 
@@ -112,7 +115,7 @@ benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of 
 	$(BIN)/python scripts/benchmark.py training --data $(DATA)/att_faces
 
 release: $(VENV)/developed        ## wheel, sdist, SBOM and licences in dist/, tried in an empty environment
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[release]'
+	$(PIP) --quiet --editable '.[release]'
 	$(BIN)/python scripts/release.py
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
