@@ -2,6 +2,7 @@ import makers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from service.drawn_faces import portrait
 
 from model import bundle
@@ -45,17 +46,27 @@ FINDER = finder_of(DEFAULT)
 
 def test_a_drawn_face_is_cropped_with_its_landmarks_in_place() -> None:
     found = FINDER.find(portrait(2))
-    assert found.crop.shape == (3, 150, 150)
+    geometry = DEFAULT.manifest.crop
+    assert found.crop.shape == (3, geometry.height, geometry.width)
     assert found.crop.flags.c_contiguous
     assert (found.count, found.warnings) == (1, ())
     assert found.score is not None
     assert 0.8 < found.score <= 1
     assert found.box.x < 160 < found.box.x + found.box.width
     assert found.quality.size_px == min(found.box.width, found.box.height)
-    left, right = np.array(DEFAULT.manifest.crop.landmarks)[:2].round().astype(int)
+    left, right = np.array(geometry.landmarks)[:2].round().astype(int)
     grey = found.crop.mean(axis=0)
     for x, y in (left, right):  # the eyes are the darkest within a dozen pixels
         assert grey[y - 4 : y + 5, x - 6 : x + 7].min() < grey[y + 12 : y + 20, x - 6 : x + 7].min() - 40
+
+
+@pytest.mark.parametrize("scale", [0.5, 2, 6.5])
+def test_landmarks_grow_with_the_picture(scale: float) -> None:
+    picture = Image.fromarray(portrait(4))
+    larger = picture.resize([round(side * scale) for side in picture.size], Image.Resampling.LANCZOS)
+    once, again = FINDER.find(np.asarray(picture)), FINDER.find(np.asarray(larger))
+    moved = (np.array(again.landmarks) + 0.5) / scale - 0.5
+    assert np.abs(moved - np.array(once.landmarks)).max() < 5  # pixels, of a face of 140
 
 
 def test_no_face_is_an_error_never_a_crop() -> None:
