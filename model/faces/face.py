@@ -51,8 +51,8 @@ class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of two boxes that share more of their union, the one that scores less is dropped."""
     margin: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.5
     """Where no face is found: search again with this share of the longest side added all around. 0: do not."""
-    turned: Annotated[float, msgspec.Meta(ge=0)] = 0.7
-    """Where the head is turned farther (`quality.turn`), YuNet's landmarks are kept."""
+    turned: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """Where a head is turned farther (`quality.turn`), YuNet's landmarks are kept; ONet's are better up to profiles."""
     believed: _OpenShare = 0.5
     """Where ONet gives less for a face, YuNet's landmarks are kept."""
 
