@@ -99,6 +99,7 @@ readme: $(VENV)/developed        ## the README's figures, from the committed res
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract
 	$(BIN)/python scripts/openapi.py > tests/openapi.json
+	$(BIN)/python scripts/openapi.py --gallery > tests/openapi_gallery.json
 
 clients: $(VENV)/developed       ## clients generated from the OpenAPI document, to look at and for the tests; needs npm
 	mkdir -p runs/clients/typescript

@@ -1,16 +1,19 @@
 """The one table of errors (exception -> status, stable code and text) and the one envelope, problem+json (RFC 9457)."""
 
+import json
 from collections.abc import Mapping
 from enum import Enum, unique
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import admission, exchange, json_bodies, keys, uploads
-from app.inference import batching, comparison, decoder_pool
+from app.gallery import records
+from app.inference import batching, comparison, decoder_pool, enrolment
 from app.inference.verifier import RefusedImageError
 from app.schemas import Problem
 from model import decision, images
@@ -32,10 +35,16 @@ class ErrorKind(Enum):
         401,
         "The request needs exactly one known API key; a service without keys serves only its own machine.",
     )
+    FORBIDDEN = 403, "Your API key is not for this: it lacks the scope."
     NOT_FOUND = 404, "There is nothing at this path."
+    PERSON_NOT_FOUND = 404, "Nobody is enrolled under this id."
+    PHOTO_NOT_FOUND = 404, "The person has no such photo, or none at all."
     METHOD_NOT_ALLOWED = 405, "The path does not take this method; Allow lists those it takes."
     REQUEST_TIMEOUT = 408, "The request did not come in time."
     CONTRACT_MISMATCH = 409, "The embeddings belong to another bundle; GET /model gives the contract_id of this one."
+    GALLERY_FULL = 409, "The gallery has as many people, or the person as many photos, as the limits allow."
+    PERSON_DAMAGED = 409, "What is kept of the person cannot be read; erase the person, then enrol again."
+    PRECONDITION_FAILED = 412, "The person has changed since, or is not there; get the person again."
     BODY_TOO_LARGE = 413, "The request body is larger than this service takes."
     FILE_TOO_LARGE = 413, "The file is larger than this service takes."
     UNSUPPORTED_MEDIA_TYPE = 415, "The route does not take bodies of this content type."
@@ -51,6 +60,7 @@ class ErrorKind(Enum):
     IMAGE_TOO_EXPENSIVE = 422, "Decoding the picture would take more work than the limit."
     IMAGE_ANIMATED = 422, "The picture has more than one frame."
     NO_FACE = 422, "The service found no face in the picture."
+    ENROLMENT_REJECTED = 422, "No photo was good enough to enrol; the member rejected says why."
     LEVEL_NOT_SUPPORTED = (
         422,
         "The bundle's data supports no such level, or not for so many faces; GET /model lists its levels.",
@@ -60,6 +70,7 @@ class ErrorKind(Enum):
     DEADLINE_EXCEEDED = 503, "The time for this request is up; nothing was done.", 1
     DRAINING = 503, "The service is shutting down; nothing was done.", 5
     NOT_READY = 503, "The service cannot decode, embed or pass its self-test now; nothing was done.", 5
+    GALLERY_UNAVAILABLE = 503, "The gallery's database does not answer now; trying again is safe.", 5
     INTERNAL_ERROR = 500, "The service has a fault; the request id finds it in the log."
 
     def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
@@ -73,6 +84,16 @@ class ErrorKind(Enum):
 
 
 ERRORS: Mapping[type[Exception], ErrorKind] = {
+    RequestValidationError: ErrorKind.INVALID_PARAMETER,
+    keys.ForbiddenError: ErrorKind.FORBIDDEN,
+    records.PersonNotFound: ErrorKind.PERSON_NOT_FOUND,
+    records.PhotoNotFound: ErrorKind.PHOTO_NOT_FOUND,
+    records.ContractMismatch: ErrorKind.CONTRACT_MISMATCH,
+    records.GalleryFull: ErrorKind.GALLERY_FULL,
+    records.DamagedError: ErrorKind.PERSON_DAMAGED,
+    records.PreconditionFailed: ErrorKind.PRECONDITION_FAILED,
+    records.GalleryUnavailable: ErrorKind.GALLERY_UNAVAILABLE,
+    enrolment.EnrolmentRejected: ErrorKind.ENROLMENT_REJECTED,
     ClientDisconnect: ErrorKind.MULTIPART_INVALID,
     uploads.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
     json_bodies.JsonInvalidError: ErrorKind.JSON_INVALID,
@@ -152,9 +173,8 @@ def problem_response(error: Exception, request_id: str) -> Response:
     if kind in _CLOSING:
         headers["Connection"] = "close"
     headers |= getattr(error, "headers", None) or {}
-    return Response(
-        problem.model_dump_json(exclude_none=True), kind.status, headers, media_type="application/problem+json"
-    )
+    members = problem.model_dump(exclude_none=True) | getattr(error, "members", {})
+    return Response(json.dumps(members), kind.status, headers, media_type="application/problem+json")
 
 
 async def answer(request: Request, error: Exception) -> Response:

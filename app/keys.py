@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from starlette.datastructures import Headers
 KEYLESS = "keyless"
 """The caller's name where no keys are set."""
 _MAX_KEY_BYTES = 512
-_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})(?:\s+(?P<name>[\w.@-]{1,64}))?")
+SCOPES = frozenset({"verify", "identify", "enrol", "export"})
+"""What a key may be for. Only the first concerns a service without a gallery."""
+_DEFAULT_SCOPES = frozenset({"verify"})
+_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})(?:\s+(?P<name>[\w.@-]{1,64})(?:\s+(?P<scopes>[a-z,]{1,64}))?)?")
 
 
 class KeysError(Exception):
@@ -27,49 +31,70 @@ class UnauthorizedError(Exception):
         self.headers = {"WWW-Authenticate": "Bearer"}
 
 
+class ForbiddenError(Exception):
+    """The caller's key is not for this."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The SHA-256 of a key, and what it is for."""
+
+    digest: bytes
+    scopes: frozenset[str] = _DEFAULT_SCOPES
+
+
 class Keys:
     """Keys by their owners' names. Without any, only this machine is served, unless `allow_keyless`."""
 
-    def __init__(self, digests: Mapping[str, bytes], allow_keyless: bool = False) -> None:
-        self._digests = dict(digests)
+    def __init__(self, keys: Mapping[str, Key], allow_keyless: bool = False) -> None:
+        self._keys = dict(keys)
         self._allow_keyless = allow_keyless
 
     def caller(self, headers: Headers, host: str | None) -> str:
         """The name of who calls from `host`. Raises UnauthorizedError."""
-        if self._digests:
+        if self._keys:
             return self._owner(hashlib.sha256(_shown(headers)).digest())
         if self._allow_keyless or _is_this_machine(host):
             return KEYLESS
         raise UnauthorizedError
 
+    def require(self, scope: str, caller: str) -> None:
+        """Raises ForbiddenError where the key of this name is not for that; who needs no key may do all."""
+        if self._keys and scope not in self._keys[caller].scopes:
+            raise ForbiddenError
+
     def _owner(self, digest: bytes) -> str:
         # Every digest is compared, so that time tells nothing about which one is near.
-        owners = [name for name, known in self._digests.items() if hmac.compare_digest(digest, known)]
+        owners = [name for name, key in self._keys.items() if hmac.compare_digest(digest, key.digest)]
         if not owners:
             raise UnauthorizedError
         return owners[0]
 
 
-def read_keys(path: Path) -> dict[str, bytes]:
-    """The digests in a file, by name: a line is a key's SHA-256 in hex, then a name or nothing. Raises KeysError."""
+def read_keys(path: Path) -> dict[str, Key]:
+    """The keys in a file, by name: a line is a key's SHA-256 in hex, a name and scopes (verify). Raises KeysError.
+
+    Name and scopes may be left out; scopes are separated by commas.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise KeysError(f"{path}: the file of API keys cannot be read") from error
-    digests: dict[str, bytes] = {}
+    keys: dict[str, Key] = {}
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)
-        if found is None:
-            raise KeysError(f"{path}, line {number}: not the SHA-256 of a key in hex and a name")
-        name, digest = found["name"] or f"key-{number}", bytes.fromhex(found["digest"])
-        if name in digests or digest in digests.values():
+        scopes = frozenset(found["scopes"].split(",")) if found and found["scopes"] else _DEFAULT_SCOPES
+        if found is None or not scopes <= SCOPES:
+            raise KeysError(f"{path}, line {number}: not the SHA-256 of a key in hex, a name and scopes")
+        name, key = found["name"] or f"key-{number}", Key(bytes.fromhex(found["digest"]), scopes)
+        if name in keys or key.digest in (known.digest for known in keys.values()):
             raise KeysError(f"{path}, line {number}: a name or a key is there twice")
-        digests[name] = digest
-    if not digests:
+        keys[name] = key
+    if not keys:
         raise KeysError(f"{path}: there is no key in it")
-    return digests
+    return keys
 
 
 def _shown(headers: Headers) -> bytes:

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors, logs, openapi, operations, page, server
+from app import errors, gallery_setup, logs, openapi, operations, page, server
 from app.admission import Admission
+from app.gallery.records import GalleryError
 from app.gate import OPEN, Gate, is_open
 from app.inference.batching import Batcher
 from app.inference.decoder_pool import DecoderPool
@@ -30,7 +31,7 @@ DESCRIPTION = """Do two photos show the same person? Every answer states the mea
 The service has **no liveness detection**: a photo of a photo matches. It stores nothing. Embeddings are biometric data.
 """
 
-START_ERRORS = (SettingsError, KeysError, BundleError, SelfTestError)
+START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, SelfTestError)
 """What is wrong with a setting or a file that the service starts with; each message is one line."""
 
 
@@ -43,9 +44,10 @@ def open_engine(settings: Settings) -> Embedder:
 
 
 def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] = open_engine) -> FastAPI:
-    """The service, ready to run. Raises KeysError; BundleError or SelfTestError if it cannot be served."""
+    """The service, ready to run. Raises KeysError, GalleryError; BundleError or SelfTestError of the bundle."""
     keys = Keys(read_keys(settings.api_keys_file) if settings.api_keys_file else {}, settings.allow_keyless)
     engine = open_engine(settings)
+    gallery = gallery_setup.open_from(settings, engine.manifest)
 
     def embed(crops: list[Crop]) -> list[Embedding]:
         metrics.batch(len(crops))
@@ -65,11 +67,14 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with finders:
-            async with decoders, batcher:
+            async with decoders, batcher, gallery_setup.running(service) if gallery else nullcontext():
                 yield
 
     service = _web(settings, policy, lifespan)
     verifier = Verifier(engine.manifest, policy, decoders.decode, finders.find, finders.find_all, batcher)
+    if gallery:
+        gallery_setup.install(service, gallery, verifier, settings)
+    service.state.keys = keys
     service.state.settings = settings
     service.state.admission = admission
     service.state.metrics = metrics
@@ -94,6 +99,8 @@ def _web(
         redirect_slashes=False,
     )
     service.include_router(router)
+    if settings.gallery:
+        gallery_setup.add_routes(service)
     service.include_router(operations.router)
     if settings.page:
         page.install(service)

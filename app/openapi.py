@@ -61,6 +61,12 @@ def picture_body(name: str, images: Sequence[str], fields: Mapping[str, Any] = M
     return _body({"multipart/form-data": form, "application/json": json})
 
 
+def pictures_body(name: str, images: str, most: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The request body of a route that takes up to `most` pictures, each a part called `images`."""
+    files = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": most}
+    return _body({"multipart/form-data": _object(f"{name}Form", {images: files}, fields)})
+
+
 def json_body(shape: type[BaseModel]) -> dict[str, Any]:
     """The request body of a route that reads this shape by itself."""
     return _body({"application/json": shape.model_json_schema()})

@@ -45,7 +45,8 @@ async def livez() -> schemas.Status:
 async def readyz(request: Request) -> schemas.Status:
     """Checks that the network gives the distances recorded in the bundle and that pictures can be decoded."""
     await request.app.state.readiness.check()
-    return schemas.Status(status="ok")
+    gallery = getattr(request.app.state, "gallery", None)
+    return schemas.Status(status="damaged_photos" if gallery and gallery.index.damaged else "ok")
 
 
 @router.get(

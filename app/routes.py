@@ -12,6 +12,7 @@ from app.inference.comparison import compare
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
 from app.openapi import FACES2, FMR, json_body, picture_body, problems
+from app.scopes import needs
 from app.settings import Settings
 from model.faces.face import Face
 
@@ -82,7 +83,8 @@ BUSY = (
     "/verify",
     operation_id="verify",
     summary="Do two photos show the same person?",
-    responses=problems(*CALLER, *UPLOAD, *PICTURE, ErrorKind.LEVEL_NOT_SUPPORTED, *BUSY),
+    dependencies=[needs("verify")],
+    responses=problems(*CALLER, ErrorKind.FORBIDDEN, *UPLOAD, *PICTURE, ErrorKind.LEVEL_NOT_SUPPORTED, *BUSY),
     response_model_exclude_unset=True,
     openapi_extra=picture_body("Verify", ["image1", "image2"], {"fmr": FMR, "faces2": FACES2}),
 )
@@ -97,11 +99,11 @@ async def verify(
     The distance is Euclidean: 0 for a picture against itself, lower is more alike, symmetric; for embeddings of unit
     length it ends at 2. There is no liveness detection: a photo of a photo matches.
     """
-    form = await _read(request, ["image1", "image2"], {"fmr": float, "faces2": str}, settings)
+    form = await read_pictures(request, ["image1", "image2"], {"fmr": float, "faces2": str}, settings)
     fmr, faces2 = uploads.parse_rate(form.fields.get("fmr")), uploads.parse_faces2(form.fields.get("faces2"))
     judge = verifier.verify_all if faces2 == "all" else verifier.verify
     verified = await judge(form.files["image1"], form.files["image2"], fmr, deadline_of(request), request.state.caller)
-    _record(request, response, verified.timings, list(verified.faces.values()))
+    record(request, response, verified.timings, list(verified.faces.values()))
     metrics_of(request).decision(verified.decision, alone=not verified.comparisons)
     point = verified.decision.operating_point
     answer = schemas.Verification(
@@ -125,16 +127,17 @@ async def verify(
     "/embed",
     operation_id="embed",
     summary="The embedding of the face in a photo",
-    responses=problems(*CALLER, *UPLOAD, *PICTURE, *BUSY),
+    dependencies=[needs("verify")],
+    responses=problems(*CALLER, ErrorKind.FORBIDDEN, *UPLOAD, *PICTURE, *BUSY),
     openapi_extra=picture_body("Embed", ["image"]),
 )
 async def embed(
     request: Request, response: Response, verifier: TheVerifier, settings: TheSettings
 ) -> schemas.Embedding:
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
-    form = await _read(request, ["image"], {}, settings)
+    form = await read_pictures(request, ["image"], {}, settings)
     embedded = await verifier.embed(form.files["image"], deadline_of(request), request.state.caller)
-    _record(request, response, embedded.timings, [embedded.face])
+    record(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),
         dimension=len(embedded.embedding),
@@ -150,7 +153,8 @@ async def embed(
     "/compare",
     operation_id="compare",
     summary="Compare stored embeddings",
-    responses=problems(*CALLER, *COMPARISON, *BUSY),
+    dependencies=[needs("verify")],
+    responses=problems(*CALLER, ErrorKind.FORBIDDEN, *COMPARISON, *BUSY),
     openapi_extra=json_body(schemas.ComparisonRequest),
 )
 async def compare_embeddings(request: Request, response: Response, verifier: TheVerifier) -> schemas.Comparison:
@@ -181,15 +185,17 @@ async def describe(verifier: TheVerifier, settings: TheSettings) -> schemas.Mode
     return description(verifier.manifest, verifier.policy, settings)
 
 
-async def _read(
+async def read_pictures(
     request: Request, images: Sequence[str], fields: Mapping[str, type[str] | type[float]], settings: Settings
 ) -> uploads.Form:
+    """These pictures and fields, from an upload or from JSON. Raises what either reader raises."""
     if json_bodies.is_json(request):
         return await json_bodies.read_form(request, images, fields, settings.max_file_bytes)
     return await uploads.read_form(request, images, list(fields), settings.max_file_bytes)
 
 
-def _record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
+def record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
+    """Counts the faces and tells how long each stage took."""
     request.state.timings = timings
     metrics_of(request).faces(faces, timings)
     response.headers["Cache-Control"] = "no-store"

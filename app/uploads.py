@@ -49,15 +49,18 @@ class Form:
     fields: dict[str, str]
 
 
-async def read_form(request: Request, images: Sequence[str], fields: Sequence[str], max_file_bytes: int) -> Form:
+async def read_form(
+    request: Request, images: Sequence[str], fields: Sequence[str], max_file_bytes: int, most: int = 1
+) -> Form:
     """Exactly these files, each once and not empty, and at most these text fields.
 
+    Where a file may be given more than once, up to `most` times, the others are called `images[1]`, `images[2]` ...
     Reads no further than the first fault. Raises the errors above.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise NotMultipartError
-    body = _Body(images, fields, max_file_bytes)
+    body = _Body(images, fields, max_file_bytes, most)
     try:
         parser = MultipartParser(options.get(b"boundary", b""), body.callbacks())
         async for chunk in request.stream():
@@ -66,12 +69,13 @@ async def read_form(request: Request, images: Sequence[str], fields: Sequence[st
         raise MultipartInvalidError from error
     if not body.ended:
         raise MultipartInvalidError
-    for name in images:
-        if not body.parts.get(name):
-            raise MissingPartError(name)
     parts = {name: bytes(part) for name, part in body.parts.items()}
+    files = [*images, *(name for name in parts if name not in images and name not in fields)]
+    for name in files:
+        if not parts.get(name):
+            raise MissingPartError(name)
     return Form(
-        {name: parts[name] for name in images},
+        {name: parts[name] for name in files},
         {name: parts[name].decode("utf-8", "replace") for name in fields if name in parts},
     )
 
@@ -83,6 +87,7 @@ class _Body:
     images: Sequence[str]
     fields: Sequence[str]
     max_file_bytes: int
+    most: int
     parts: dict[str, bytearray] = field(default_factory=dict)
     ended: bool = False
     _header: bytes = b""
@@ -121,14 +126,22 @@ class _Body:
             raise MultipartInvalidError
         self._name = options[b"name"].decode("utf-8", "replace")
         expected = self.images if b"filename" in options else self.fields
-        if self._name not in expected or self._name in self.parts:
+        if self._name not in expected:
+            raise InvalidParameterError
+        if b"filename" in options:
+            self._name = self._numbered(self._name)
+        if self._name in self.parts:
             raise InvalidParameterError
         self.parts[self._name] = bytearray()
+
+    def _numbered(self, name: str) -> str:
+        names = [name, *(f"{name}[{number}]" for number in range(1, self.most))]
+        return next((free for free in names if free not in self.parts), name)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self.parts[self._name]
         part += data[start:end]
-        if self._name in self.images and len(part) > self.max_file_bytes:
+        if self._name not in self.fields and len(part) > self.max_file_bytes:
             raise FileTooLargeError(self._name)
         if self._name in self.fields and len(part) > _MAX_FIELD_BYTES:
             raise InvalidParameterError

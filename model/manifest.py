@@ -144,6 +144,39 @@ class GenuineTail(Strict, frozen=True):
     points: tuple[GenuinePoint, ...]
 
 
+class RatePoint(Strict, frozen=True):
+    """A share of searches that come under `distance`, with its 95 % interval over people."""
+
+    distance: Distance
+    rate: Share
+    ci95: Interval
+
+
+class SearchTail(Strict, frozen=True):
+    """Searches of one kind in galleries of so many `people` with so many `photos` each: points that rise with distance.
+
+    `searchers`: the people who were searched, in `searches` searches of all galleries together.
+    """
+
+    people: Count
+    photos: Count
+    searchers: Count
+    searches: Count
+    points: tuple[RatePoint, ...]
+
+
+class Identification(Strict, frozen=True):
+    """What searches among the calibration people give, from which thresholds follow for galleries of any size.
+
+    `nonmated`: strangers, by size, one photo a person; the distance is the nearest person's. `mated`: enrolled people,
+    by photos; the distance is that of their own nearest photo. `margin`: so far behind the best others must lie.
+    """
+
+    nonmated: tuple[SearchTail, ...]
+    mated: tuple[SearchTail, ...]
+    margin: Distance
+
+
 class Calibration(Strict, frozen=True):
     """What the distances mean, measured on people that training never saw. The tail rises with distance.
 
@@ -159,6 +192,7 @@ class Calibration(Strict, frozen=True):
     genuine_tail: GenuineTail | None = None
     histograms: Histograms | None = None
     domain: Domain | None = None
+    identification: Identification | None = None
 
     @property
     def operating_points(self) -> dict[float, OperatingPoint]:

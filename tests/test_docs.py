@@ -54,6 +54,13 @@ def test_the_routes_table_is_the_code() -> None:
     assert {row[0] for row in rows("Routes")} == documented | {"GET /", "GET /docs"}
 
 
+def test_the_table_of_people_is_the_code() -> None:
+    names = ("openapi.json", "openapi_gallery.json")
+    without, with_gallery = (json.loads((ROOT / "tests" / name).read_text())["paths"] for name in names)
+    added = {f"{method.upper()} {path}" for path in with_gallery.keys() - without for method in with_gallery[path]}
+    assert {row[0] for row in rows("People")} == added
+
+
 def test_the_figures_are_those_of_the_committed_results() -> None:
     assert readme.filled(README, readme.blocks()) == README, "the README's figures are outdated: run `make readme`"
 

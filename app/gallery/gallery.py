@@ -9,9 +9,9 @@ from app.gallery import audit
 from app.gallery.database import Connection, Database, migrate
 from app.gallery.index import Index
 from app.gallery.keyed_hashes import KeyedHashes
-from app.gallery.records import GalleryError, Limits
+from app.gallery.records import DamagedError, GalleryError, Limits
 from app.gallery.register import Register
-from app.gallery.sealing import DamagedError, Sealing
+from app.gallery.sealing import Sealing
 from app.gallery.sqlite import Sqlite
 
 _SQLITE, _POSTGRES = "sqlite:///", ("postgresql://", "postgres://")

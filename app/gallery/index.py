@@ -13,9 +13,9 @@ from app.gallery import audit
 from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.matrix import Match, Matrix, Vector
-from app.gallery.records import ContractMismatch, to_time
+from app.gallery.records import ContractMismatch, DamagedError, to_time
 from app.gallery.register import vector_context
-from app.gallery.sealing import DamagedError, Sealing
+from app.gallery.sealing import Sealing
 
 _log = logging.getLogger("facepair")
 
@@ -67,17 +67,17 @@ class Index:
         self._damaged: dict[str, list[str]] = {}
         self._revision, self._head = 0, audit.START
 
-    def search(self, query: Vector, limit: int) -> Found:
+    def search(self, query: Vector, limit: int, *, even_if_stale: bool = False) -> Found:
         """Compares with everybody."""
         with self._current() as matrix:
-            if self._stale:
+            if self._stale and not even_if_stale:
                 raise ContractMismatch
             return Found(matrix.search(query, limit, self._clock()), self._counts())
 
-    def search_person(self, query: Vector, person_id: str) -> Match | None:
+    def search_person(self, query: Vector, person_id: str, *, even_if_stale: bool = False) -> Match | None:
         """Compares with one person; None where they have no photo."""
         with self._current() as matrix:
-            if person_id in self._stale:
+            if person_id in self._stale and not even_if_stale:
                 raise ContractMismatch
             return matrix.search_person(query, person_id)
 
@@ -89,6 +89,11 @@ class Index:
             people = sorted(matrix.person_ids())
             chosen = people[:: -(-len(people) // most)] if people else []
             return list(matrix.search_each(chosen, self._clock())), self._counts()
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a photo is not compared, as far as the last look went."""
+        return bool(self._damaged)
 
     def counts(self) -> Counts:
         with self._current():

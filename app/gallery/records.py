@@ -14,6 +14,10 @@ class GalleryUnavailable(Exception):  # noqa: N818 - a state of the database, no
     """The database does not answer or cannot write now; trying again is safe."""
 
 
+class DamagedError(Exception):
+    """What was sealed does not open: another key, another place, or damage."""
+
+
 class PersonNotFound(Exception):  # noqa: N818 - the caller's choice, no fault
     """Nobody is enrolled under this id."""
 

@@ -10,6 +10,7 @@ from app.gallery import audit
 from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import (
+    DamagedError,
     GalleryFull,
     Limits,
     NewPhoto,
@@ -23,7 +24,7 @@ from app.gallery.records import (
     to_text,
     to_time,
 )
-from app.gallery.sealing import DamagedError, Sealing, new_key, wipe
+from app.gallery.sealing import Sealing, new_key, wipe
 
 _PERSON = "person_id, key, profile, created_at, updated_at, expires_at, revision"
 _HERE = "(expires_at IS NULL OR expires_at > ?)"
@@ -57,7 +58,8 @@ class Register:
     ) -> tuple[Person, bool]:
         """Makes or changes a person; True where made. The same again changes nothing.
 
-        `if_match`: the revision that the person must have, or `*` for any. Raises PreconditionFailed, GalleryFull.
+        `if_match`: the revision that the person must have, or `*` for any. Raises PreconditionFailed, GalleryFull;
+        PersonNotFound where `expires_at` has passed, and then changes nothing.
         """
 
         def work(connection: Connection) -> tuple[Person, bool]:

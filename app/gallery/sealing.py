@@ -9,16 +9,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.gallery.records import GalleryError
+from app.gallery.records import DamagedError, GalleryError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _HOW_TO_MAKE_ONE = "make one with: openssl rand -hex 32"
-
-
-class DamagedError(Exception):
-    """What was sealed does not open: another key, another place, or damage."""
 
 
 class Sealing:

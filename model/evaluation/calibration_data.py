@@ -11,6 +11,7 @@ from model.data.pairs import all_pairs
 from model.domain import domain_of
 from model.error_rates.scores import Scores
 from model.evaluation.calibration import calibrate
+from model.evaluation.identification import identification_of
 from model.evaluation.scoring import score
 from model.manifest import Calibration, GenuineTail, Histogram, Histograms
 
@@ -22,7 +23,7 @@ _SHARE_EDGES = np.linspace(0, 1, 21)
 def calibrate_dataset(
     dataset: Dataset, embeddings: NDArray[np.float32], fallback_genuine: GenuineTail | None = None
 ) -> Calibration:
-    """Operating points, tails, histograms and domain of these people; embeddings (pictures, embedding_size).
+    """Operating points, tails, histograms, domain and searches of these people; embeddings (pictures, embedding_size).
 
     Where nobody has two pictures, FNMRs are those of `fallback_genuine`. Raises DataError as `calibrate` does.
     """
@@ -31,6 +32,7 @@ def calibrate_dataset(
         calibrate(scores, dataset.source, fallback_genuine=fallback_genuine),
         histograms=_histograms(scores, dataset),
         domain=domain_of(embeddings, dataset.qualities, len(dataset.people)),
+        identification=identification_of(embeddings, dataset.labels),
     )
 
 

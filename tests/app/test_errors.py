@@ -88,8 +88,8 @@ def settings(bundle_folder: Path) -> Settings:
 
 
 def documented_problems() -> list[tuple[str, dict[str, Any]]]:
-    """The examples of errors in the OpenAPI document, by code, of all routes."""
-    document = json.loads((makers.ROOT / "tests/openapi.json").read_text())
+    """The examples of errors in the OpenAPI document, by code, of all routes, those of a gallery among them."""
+    document = json.loads((makers.ROOT / "tests/openapi_gallery.json").read_text())
     answers = [
         answer["content"]["application/problem+json"]
         for path in document["paths"].values()
@@ -203,8 +203,18 @@ def test_an_error_is_answered_as_every_route_documents_it(error: type[Exception]
     assert all(example == sent for example in documented)
 
 
-def test_the_table_has_a_row_for_fastapis_own_refusals_if_a_route_lets_it_validate(service: FastAPI) -> None:
-    routes = [route.dependant for route in service.routes if isinstance(route, APIRoute)]
-    assert routes
-    validated = any(route.path_params or route.query_params or route.body_params for route in routes)
-    assert (RequestValidationError in ERRORS) == validated
+def test_only_a_gallerys_routes_let_fastapi_validate(settings: Settings, service: FastAPI, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("00" * 32)
+    given = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
+    with_gallery = create_app(settings.model_copy(update=given))
+    with_gallery.state.gallery.close()
+    validating = [
+        any(
+            route.dependant.path_params or route.dependant.query_params or route.dependant.body_params
+            for route in each.routes
+            if isinstance(route, APIRoute)
+        )
+        for each in (service, with_gallery)
+    ]
+    assert validating == [False, True]
+    assert ERRORS[RequestValidationError] is ErrorKind.INVALID_PARAMETER

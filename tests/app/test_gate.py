@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.gate import OPEN, Gate
 from app.inference.batching import DeadlineExceededError
-from app.keys import Keys, KeysError, UnauthorizedError, read_keys
+from app.keys import Key, Keys, KeysError, UnauthorizedError, read_keys
 from app.main import create_app
 from app.settings import Settings
 
@@ -330,7 +330,17 @@ async def test_a_path_under_a_proxy_is_judged_like_any_other(keyed: Settings) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["", "# nothing", "abc", "0" * 63, "0" * 64 + " two names", f"{'0' * 64} a\n{'1' * 64} a", f"{'0' * 64}\n" * 2],
+    [
+        "",
+        "# nothing",
+        "abc",
+        "0" * 63,
+        "0" * 64 + " two names",
+        "0" * 64 + " a verify x",
+        "0" * 64 + " a all",
+        f"{'0' * 64} a\n{'1' * 64} a",
+        f"{'0' * 64}\n" * 2,
+    ],
 )
 def test_a_file_of_keys_that_is_wrong_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "keys").write_text(text)
@@ -351,7 +361,7 @@ def test_a_file_of_keys_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_a_digest_is_read_as_the_usual_tools_print_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"k").hexdigest()
     (tmp_path / "keys").write_text(f"{digest}  -\n{'A' * 64}\n")
-    assert read_keys(tmp_path / "keys") == {"-": bytes.fromhex(digest), "key-2": b"\xaa" * 32}
+    assert read_keys(tmp_path / "keys") == {"-": Key(bytes.fromhex(digest)), "key-2": Key(b"\xaa" * 32)}
 
 
 async def test_a_length_of_thousands_of_digits_is_too_large(short: FastAPI) -> None:
@@ -360,7 +370,7 @@ async def test_a_length_of_thousands_of_digits_is_too_large(short: FastAPI) -> N
 
 
 def test_a_key_is_compared_with_every_digest_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {name: hashlib.sha256(name.encode()).digest() for name in ("anna", "berta", "carla")}
+    known = {name: Key(hashlib.sha256(name.encode()).digest()) for name in ("anna", "berta", "carla")}
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:
@@ -372,13 +382,13 @@ def test_a_key_is_compared_with_every_digest_in_constant_time(monkeypatch: pytes
     with pytest.raises(UnauthorizedError):
         Keys(known).caller(Headers({"x-api-key": "dora"}), None)
     shown = [hashlib.sha256(key).digest() for key in (b"anna", b"dora")]
-    assert compared == [(digest, other) for digest in shown for other in known.values()]
+    assert compared == [(digest, other) for digest in shown for other in (key.digest for key in known.values())]
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 513, "schlüssel".encode()])
 def test_what_is_no_key_opens_nothing_although_its_digest_is_known(key: bytes) -> None:
     with pytest.raises(UnauthorizedError):
-        Keys({"anna": hashlib.sha256(key).digest()}).caller(Headers(raw=[(b"x-api-key", key)]), None)
+        Keys({"anna": Key(hashlib.sha256(key).digest())}).caller(Headers(raw=[(b"x-api-key", key)]), None)
 
 
 async def test_what_is_refused_for_load_costs_no_quota(keyed: Settings) -> None:

@@ -1,0 +1,107 @@
+"""A gallery as lines of JSON, a person a line, with vectors in the clear; and back. Knows no file."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from app.gallery.database import Connection
+from app.gallery.records import DamagedError, GalleryError, NewPhoto, PersonNotFound, Profile, to_text
+from app.gallery.register import Register, vector_context
+
+_PAGE = 100
+
+
+class PhotoLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`vector`: the embedding's float32 values, little-endian, in base64."""
+
+    photo_id: Annotated[str, msgspec.Meta(pattern=r"^ph_[0-9a-f]{32}$")]
+    contract_id: str
+    enrolled_at: datetime
+    quality: dict[str, float]
+    warnings: tuple[str, ...]
+    vector: bytes
+
+
+class PersonLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    person_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    display_name: str | None
+    metadata: dict[str, Any]
+    consent_reference: str | None
+    expires_at: datetime | None
+    photos: tuple[PhotoLine, ...]
+
+
+def export(register: Register) -> Iterator[bytes]:
+    """A line for each person, by id. What is damaged is left out. Raises GalleryUnavailable."""
+    after: str | None = ""
+    while after is not None:
+        page = register.people(_PAGE, after)
+        for person in page.people:
+            try:
+                yield _line(register, person.person_id) + b"\n"
+            except PersonNotFound:
+                continue  # erased since
+        after = page.next_after
+
+
+def import_line(register: Register, line: bytes, caller: str) -> str:
+    """Puts a person with all photos, or what is missing of them; gives the id. Raises GalleryError, GalleryFull."""
+    try:
+        person = msgspec.json.decode(line, type=PersonLine)
+    except msgspec.DecodeError as error:
+        raise GalleryError(f"not a line of an export: {error}") from error
+    profile = Profile(person.display_name, person.metadata, person.consent_reference)
+    register.put(person.person_id, profile, person.expires_at, caller)
+    by_contract: dict[str, list[NewPhoto]] = {}
+    for photo in person.photos:
+        new = NewPhoto(photo.photo_id, memoryview(photo.vector), photo.quality, photo.warnings)
+        by_contract.setdefault(photo.contract_id, []).append(new)
+    for contract_id, photos in by_contract.items():
+        register.enrol(person.person_id, photos, contract_id, caller, "imported")
+    return person.person_id
+
+
+def _line(register: Register, person_id: str) -> bytes:
+    person = register.person(person_id)
+    profile = person.profile or Profile()
+    vectors = register.database.read(lambda connection: _vectors(register, connection, person_id))
+    photos = [
+        {
+            "photo_id": photo.photo_id,
+            "contract_id": photo.contract_id,
+            "enrolled_at": to_text(photo.enrolled_at),
+            "quality": photo.quality,
+            "warnings": photo.warnings,
+            "vector": vectors[photo.photo_id, photo.contract_id],
+        }
+        for photo in person.photos
+        if (photo.photo_id, photo.contract_id) in vectors
+    ]
+    told = {
+        "person_id": person_id,
+        "display_name": profile.display_name,
+        "metadata": profile.metadata,
+        "consent_reference": profile.consent_reference,
+        "expires_at": to_text(person.expires_at) if person.expires_at else None,
+        "photos": photos,
+    }
+    return json.dumps(told, ensure_ascii=False).encode()
+
+
+def _vectors(register: Register, connection: Connection, person_id: str) -> dict[tuple[str, str], str]:
+    """In base64, by photo and contract."""
+    vectors: dict[tuple[str, str], str] = {}
+    keys = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
+    photos = connection.execute("SELECT photo_id, contract_id, vector FROM photos WHERE person_id = ?", (person_id,))
+    for (key,) in keys:
+        with suppress(DamagedError), register.master.opened(key, "key", person_id) as sealing:
+            for photo_id, contract_id, sealed in photos:
+                with suppress(DamagedError):
+                    plain = sealing.open(sealed, *vector_context(person_id, photo_id, contract_id))
+                    vectors[photo_id, contract_id] = base64.b64encode(plain).decode()
+    return vectors

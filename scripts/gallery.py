@@ -1,0 +1,129 @@
+"""Fills and tends a gallery: enrols a folder of people, exports, imports, changes the master key, verifies the audit.
+
+`enrol` asks a running service; the other commands work on the database that the settings name (FACEPAIR_GALLERY and
+FACEPAIR_GALLERY_KEY_FILE).
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import terminal
+from tqdm import tqdm
+
+from app.gallery import audit
+from app.gallery.database import Database
+from app.gallery.gallery import open_database, prepared
+from app.gallery.records import DamagedError, GalleryError, GalleryFull, GalleryUnavailable, Limits
+from app.gallery.register import Register
+from app.gallery.rotation import rotate
+from app.gallery.sealing import Sealing, read_master_key
+from app.gallery.transfer import export, import_line
+from app.settings import SettingsError, read_settings
+from model.data.people import DataError
+
+AT_ONCE = 10
+"""Photos in a request: as many as the service takes."""
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    if options.command == "enrol":
+        enrol(options.folder, options.url, options.key_file, options.gate)
+        return
+    settings = read_settings()
+    if settings.gallery is None:
+        raise GalleryError("FACEPAIR_GALLERY is not set: which gallery?")
+    master = read_master_key(settings.gallery_key_file)
+    database = open_database(settings.gallery)
+    try:
+        register = _register(database, master, Limits(settings.max_people, settings.max_photos))
+        _tend(register, options)
+    finally:
+        database.close()
+
+
+def enrol(folder: Path, url: str, key_file: Path | None, gate: str) -> None:
+    """Sends each sub-folder's pictures as one person's. What was enrolled before is not embedded again."""
+    people = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not people:
+        raise DataError(f"{folder} has no sub-folders of pictures, one for each person")
+    headers = {"Authorization": f"Bearer {key_file.read_text(encoding='ascii').strip()}"} if key_file else {}
+    outcomes: Counter[str] = Counter()
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+        for person in tqdm(people, unit="person", leave=False, disable=None):
+            pictures = sorted(path for path in person.iterdir() if path.is_file())
+            for start in range(0, len(pictures), AT_ONCE):
+                outcomes += _enrol(client, person.name, pictures[start : start + AT_ONCE], gate)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    print(f"{len(people)} people: {told or 'no pictures'}")
+
+
+def _enrol(client: httpx.Client, person_id: str, pictures: list[Path], gate: str) -> Counter[str]:
+    files = [("images", (path.name, path.read_bytes())) for path in pictures]
+    response = client.post(f"/people/{person_id}/photos", files=files, data={"gate": gate})
+    answer = response.json()
+    if "rejected" not in answer:
+        raise DataError(f"{person_id}: {answer['detail']} ({answer['code']})")
+    for rejected in answer["rejected"]:
+        tqdm.write(f"rejected {pictures[rejected['index']]}: {rejected['code']}")
+    return Counter([photo["status"] for photo in answer.get("accepted", [])] + ["rejected"] * len(answer["rejected"]))
+
+
+def _tend(register: Register, options: argparse.Namespace) -> None:
+    if options.command == "export":
+        register.record("operator", "export", "begun")
+        with terminal.replacing(options.file) as scratch, scratch.open("wb") as file:
+            scratch.chmod(0o600)
+            file.writelines(export(register))
+        print(f"wrote {options.file}: vectors in the clear")
+    elif options.command == "import":
+        with options.file.open("rb") as lines:
+            people = [import_line(register, line, "operator") for line in tqdm(lines, unit="person", disable=None)]
+        print(f"{len(people)} people are in the gallery")
+    elif options.command == "rotate-key":
+        print(
+            f"sealed {rotate(register, read_master_key(options.new_key_file))} keys anew: start services with that file"
+        )
+    else:
+        entries = register.database.read(lambda connection: list(audit.verify(connection, register.hashes)))
+        for entry in entries:
+            print(f"{entry.number} {entry.at} {entry.caller} {entry.action} {entry.person} {entry.outcome}")
+        print(f"the chain of {len(entries)} entries is whole", file=sys.stderr)
+
+
+def _register(database: Database, master: Sealing, limits: Limits) -> Register:
+    hashes = database.write(lambda connection: prepared(connection, database.dialect, master))
+    return Register(database, master, hashes, limits)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    enrolling = commands.add_parser("enrol", help="enrol a folder with one sub-folder of pictures a person")
+    enrolling.add_argument("folder", type=Path, help="each sub-folder's name is the person's id")
+    enrolling.add_argument("--url", default="http://127.0.0.1:8000", help="the service's address")
+    enrolling.add_argument("--key-file", type=Path, help="file of an API key for `enrol`")
+    enrolling.add_argument("--gate", choices=["strict", "warn"], default="strict", help="what a faulty photo leads to")
+    for name, what in (("export", "write everybody to a file, vectors in the clear"), ("import", "put them back")):
+        commands.add_parser(name, help=what).add_argument("file", type=Path, help="a JSON object a line")
+    rotating = commands.add_parser("rotate-key", help="seal everybody's key with another master key")
+    rotating.add_argument("new_key_file", type=Path, help="32 bytes in hex: openssl rand -hex 32 > FILE")
+    commands.add_parser("audit", help="print all entries, and verify their chain")
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        with terminal.one_line_errors():
+            main()
+    except GalleryUnavailable:
+        sys.exit("error: the gallery's database does not answer")
+    except GalleryFull:
+        sys.exit("error: the gallery is full: see FACEPAIR_MAX_PEOPLE and FACEPAIR_MAX_PHOTOS")
+    except DamagedError:
+        sys.exit("error: a person's key is damaged: GET /gallery names who; erase and enrol again")
+    except (GalleryError, SettingsError, httpx.HTTPError) as error:
+        sys.exit(f"error: {error}")

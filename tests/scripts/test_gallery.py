@@ -1,0 +1,77 @@
+"""A folder of people enrolled, found, exported, erased and put back; the key changed; the audit verified."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import recognising
+from services import running
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(*arguments: object, fails: bool = False, **settings: object) -> str:
+    environment = os.environ | {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, str(ROOT / "scripts/gallery.py"), *map(str, arguments)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode != 0) == fails, ended.stdout + ended.stderr
+    if fails:
+        assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def write_people(folder: Path) -> Path:
+    for person in range(3):
+        home = folder / f"E{person}"
+        home.mkdir(parents=True)
+        for number in range(2):
+            (home / f"{number}.ppm").write_bytes(recognising.picture(person, number))
+    (folder / "E0" / "x.ppm").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_folder_is_enrolled_found_erased_and_put_back(tmp_path: Path) -> None:
+    bundle, people = recognising.save_bundle(tmp_path / "recogniser"), write_people(tmp_path / "people")
+    for name, byte in (("old", "00"), ("new", "11")):
+        (tmp_path / f"{name}.key").write_text(byte * 32)
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "old.key"}
+    probe = {"image": recognising.picture(1, 2)}
+    with running("facepair", bundle, fpir=0.1, **gallery) as (address, _):
+        shown = script("enrol", people, "--url", address)
+        assert "3 people: 6 enrolled, 1 rejected" in shown
+        assert f"rejected {people / 'E0' / 'x.ppm'}: unsupported_image_format" in shown
+        assert "3 people: 6 already_enrolled, 1 rejected" in script("enrol", people, "--url", address)
+        assert httpx.post(f"{address}/identify", files=probe).json()["person_id"] == "E1"
+        script("export", tmp_path / "all.ndjson", **gallery)
+        assert httpx.delete(f"{address}/people/E1").json()["photos_erased"] == 2
+        assert httpx.post(f"{address}/identify", files=probe).json()["outcome"] == "unknown"
+        script("export", tmp_path / "rest.ndjson", **gallery)
+        assert "2 people" in script("import", tmp_path / "rest.ndjson", **gallery)
+        assert "3 people" in script("import", tmp_path / "all.ndjson", **gallery)
+        assert httpx.post(f"{address}/identify", files=probe).json()["person_id"] == "E1"
+    assert (tmp_path / "all.ndjson").stat().st_mode & 0o077 == 0
+    kept = [json.loads(line)["person_id"] for line in (tmp_path / "rest.ndjson").read_text().splitlines()]
+    assert kept == ["E0", "E2"]
+    assert "sealed 3 keys anew" in script("rotate-key", tmp_path / "new.key", **gallery)
+    assert "does not hold the key" in script("audit", fails=True, **gallery)
+    rotated = gallery | {"gallery_key_file": tmp_path / "new.key"}
+    audited = script("audit", **rotated)
+    assert "entries is whole" in audited
+    assert "rotate_key" in audited
+    assert "E1" not in audited
+    with running("facepair", bundle, fpir=0.1, **rotated) as (address, _):
+        assert httpx.post(f"{address}/identify", files=probe).json()["person_id"] == "E1"
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    assert "which gallery?" in script("audit", fails=True)
+    (tmp_path / "key").write_text("00" * 32)
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
+    (tmp_path / "bad.ndjson").write_text('{"person_id": "../x"}\n')
+    assert "not a line of an export" in script("import", tmp_path / "bad.ndjson", fails=True, **gallery)
+    assert "no sub-folders" in script("enrol", tmp_path / "none", fails=True)
