@@ -42,7 +42,13 @@ _DETAILS = {
     "too_many_photos": "The person has as many photos as the limit allows.",
 }
 _ENROLMENT_FIELDS = {
-    "gate": {"type": "string", "enum": ["strict", "warn"], "default": "strict", "description": "What a fault leads to"},
+    "gate": {
+        "title": "Gate",
+        "type": "string",
+        "enum": ["strict", "warn"],
+        "default": "strict",
+        "description": "What a fault leads to",
+    },
     "allow_lookalike": {"type": "boolean", "default": False, "description": "Enrol although very like another person"},
 }
 PEOPLE = (*CALLER, ErrorKind.FORBIDDEN, ErrorKind.INVALID_PARAMETER, ErrorKind.GALLERY_UNAVAILABLE)

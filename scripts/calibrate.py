@@ -16,12 +16,16 @@ from model.bundle import Bundle
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
 from model.data.splits import without_test_people
+from model.decision import LevelNotSupported
 from model.embedding.embedder import Embedder
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.evaluation.scoring import untrained, who_chose
 from model.manifest import Calibration, Level, Manifest
 from model.reports.markdown import table
+from model.search import SearchPolicy
+
+SEARCH_LEVELS = (0.1, 0.01)
 
 
 def main() -> None:
@@ -97,7 +101,19 @@ def report(calibration: Calibration, gallery: int) -> str:
             f"Nobody here has two pictures: FNMRs are those of the {calibration.genuine_tail.pairs} genuine pairs of "
             f"'{calibration.genuine_tail.data.name}', on which the bundle was calibrated before."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_search(SearchPolicy(calibration), fpir, gallery) for fpir in SEARCH_LEVELS)])
+
+
+def _search(policy: SearchPolicy, fpir: float, gallery: int) -> str:
+    """What a search among so many people, with one photo each, is decided at."""
+    what = f"search among {gallery} people at FPIR {fpir:g}: "
+    try:
+        point = policy.point(fpir, gallery, gallery)
+    except LevelNotSupported:
+        return f"{what}not supported by so few people"
+    ends = [f"{low:.3g} to {high:.3g}" for low, high in (point.fpir_ci95, point.fnir_ci95)]
+    how = "measured by searches" if point.source == "calibration" else "from the FMR, times the people"
+    return f"{what}threshold {point.threshold:.6f} (FPIR {ends[0]}), FNIR {point.fnir:.3g} ({ends[1]}), {how}"
 
 
 def _row(level: Level, gallery: int) -> list[str]:

@@ -14,14 +14,23 @@ from services import running
 ROOT = Path(__file__).parents[2]
 
 
-def script(*arguments: object, fails: bool = False, **settings: object) -> str:
+def script(*arguments: object, **settings: object) -> str:
+    ended = run(*arguments, **settings)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def refusal(*arguments: object, **settings: object) -> str:
+    ended = run(*arguments, **settings)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    return ended.stderr
+
+
+def run(*arguments: object, **settings: object) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, str(ROOT / "scripts/gallery.py"), *map(str, arguments)]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (ended.returncode != 0) == fails, ended.stdout + ended.stderr
-    if fails:
-        assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
-    return ended.stdout + ended.stderr
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def write_people(folder: Path) -> Path:
@@ -58,7 +67,7 @@ def test_a_folder_is_enrolled_found_erased_and_put_back(tmp_path: Path) -> None:
     kept = [json.loads(line)["person_id"] for line in (tmp_path / "rest.ndjson").read_text().splitlines()]
     assert kept == ["E0", "E2"]
     assert "sealed 3 keys anew" in script("rotate-key", tmp_path / "new.key", **gallery)
-    assert "does not hold the key" in script("audit", fails=True, **gallery)
+    assert "does not hold the key" in refusal("audit", **gallery)
     rotated = gallery | {"gallery_key_file": tmp_path / "new.key"}
     audited = script("audit", **rotated)
     assert "entries is whole" in audited
@@ -69,9 +78,9 @@ def test_a_folder_is_enrolled_found_erased_and_put_back(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    assert "which gallery?" in script("audit", fails=True)
+    assert "which gallery?" in refusal("audit")
     (tmp_path / "key").write_text("00" * 32)
     gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
     (tmp_path / "bad.ndjson").write_text('{"person_id": "../x"}\n')
-    assert "not a line of an export" in script("import", tmp_path / "bad.ndjson", fails=True, **gallery)
-    assert "no sub-folders" in script("enrol", tmp_path / "none", fails=True)
+    assert "not a line of an export" in refusal("import", tmp_path / "bad.ndjson", **gallery)
+    assert "no sub-folders" in refusal("enrol", tmp_path / "none")
