@@ -23,6 +23,7 @@ from app.settings import Settings, SettingsError, read_settings
 from model import bundle
 from model.decision import Policy
 from model.embedding.embedder import Embedder, Embedding, SelfTestError
+from model.engines import EngineError
 from model.faces.face import Crop
 from model.manifest import BundleError
 
@@ -31,20 +32,21 @@ DESCRIPTION = """Do two photos show the same person? Every answer states the mea
 The service has **no liveness detection**: a photo of a photo matches. It stores nothing. Embeddings are biometric data.
 """
 
-START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, SelfTestError)
+START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, EngineError, SelfTestError)
 """What is wrong with a setting or a file that the service starts with; each message is one line."""
 
 
 def open_engine(settings: Settings) -> Embedder:
-    """The bundle that the settings name, loaded and tested. Raises BundleError or SelfTestError."""
+    """The bundle that the settings name, loaded and tested. Raises one of START_ERRORS."""
     threads = max(1, settings.cores // 2)  # the other half finds the faces of the next batch
-    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, threads, settings.engine)
+    loaded = bundle.load(bundle.find(settings.bundle))
+    embedder = Embedder(loaded, settings.device, threads, settings.engine, settings.cores)
     embedder.self_test()
     return embedder
 
 
 def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] = open_engine) -> FastAPI:
-    """The service, ready to run. Raises KeysError, GalleryError; BundleError or SelfTestError of the bundle."""
+    """The service, ready to run. Raises one of START_ERRORS."""
     keys = Keys(read_keys(settings.api_keys_file) if settings.api_keys_file else {}, settings.allow_keyless)
     engine = open_engine(settings)
     gallery = gallery_setup.open_from(settings, engine.manifest)

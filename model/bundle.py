@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from model.engines import EngineName, engine
 from model.faces.detector import YuNetDetector
 from model.faces.face import FaceFinder, NoFaceFound
 from model.faces.finder import AlignedFaceFinder, WholePicture, as_detected
@@ -57,16 +58,18 @@ def load(folder: Path) -> Bundle:
     )
 
 
-def finder_of(bundle: Bundle) -> FaceFinder:
-    """Builds the face finder that the manifest names. Raises RuntimeError where the detector's weights do not fit."""
+def finder_of(bundle: Bundle, engine_name: EngineName = "auto", searches: int = 1) -> FaceFinder:
+    """Builds the face finder that the manifest names, for so many searches at a time.
+
+    Raises RuntimeError where the detector's weights do not fit, EngineError where the engine is not there.
+    """
     detector, crop = bundle.manifest.detector, bundle.manifest.crop
     if detector is None:
         return WholePicture(crop)
     if isinstance(detector, MtcnnSpec):
         return AlignedFaceFinder(Mtcnn(bundle.detector_weights, detector.search), as_detected, crop)
-    networks = build(bundle.detector_weights)
-    refiner = OnetRefiner(networks.onet, detector.search)
-    return AlignedFaceFinder(YuNetDetector(networks.yunet, detector.search), refiner.refine, crop)
+    yunet, onet = build(bundle.detector_weights).loaded(engine(engine_name, callers=searches))
+    return AlignedFaceFinder(YuNetDetector(yunet, detector.search), OnetRefiner(onet, detector.search).refine, crop)
 
 
 def save(folder: Path, bundle: Bundle) -> Manifest:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from model.data.dataset import Dataset
 from model.data.people import DataError, PeopleFolder
+from model.engines import EngineError
 from model.evaluation.scoring import who_chose
 from model.manifest import BundleError, Manifest
 
@@ -23,7 +24,7 @@ def one_line_errors() -> Iterator[None]:
     """Ends the script with exit status 1 and one clear line on a fault of the input or the disk."""
     try:
         yield
-    except (BundleError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (BundleError, EngineError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         sys.exit(f"error: {'; '.join(str(error).splitlines())}")
 
 

@@ -14,9 +14,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from model import bundle
 from model.bundle import Bundle
-from model.embedding.backbones import TutorialNetwork, weights_of
+from model.embedding.backbones import TutorialNetwork, embed, weights_of
 from model.embedding.embedder import golden_crops, self_test_distances
-from model.embedding.engines import embed
 from model.error_rates.scores import Scores
 from model.evaluation.calibration import calibrate
 from model.manifest import Calibration, DataSource, Manifest, Training

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.bundle import Bundle, finder_of
 from model.embedding import backbones
-from model.embedding.engines import EngineName, engine
+from model.engines import EngineName, engine
 from model.faces.face import Crop, CropGeometry, NoFaceFound
 from model.faces.golden import golden_face
 from model.manifest import BundleError
@@ -29,20 +29,31 @@ class Embedder:
     """The network and the face finder of one bundle. Safe to use from one thread at a time."""
 
     def __init__(
-        self, bundle: Bundle, device: str = "cpu", threads: int | None = None, engine_name: EngineName = "auto"
+        self,
+        bundle: Bundle,
+        device: str = "cpu",
+        threads: int | None = None,
+        engine_name: EngineName = "auto",
+        searches: int = 1,
     ) -> None:
-        """Raises BundleError where weights, crop and backbone do not fit, or the engine or the device is not there."""
+        """`threads`: cores to embed on; None is all. `searches`: threads that find faces at a time.
+
+        Raises BundleError where weights, crop and backbone do not fit, EngineError where the engine or the device is
+        not there.
+        """
         self.manifest = bundle.manifest
+        crop = self.manifest.crop
+        embeds = engine(engine_name, device, threads)
         try:
-            self.faces = finder_of(bundle)
+            self.faces = finder_of(bundle, engine_name, searches)
             network = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
-            self._engine = engine(engine_name, network, self.manifest.crop, device, threads)
+            self._run = embeds.load(network, (crop.channels, crop.height, crop.width))
         except RuntimeError as error:
             raise BundleError("the weights or the crop do not fit the networks that the manifest names") from error
 
     def embed(self, crops: Sequence[Crop] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of N crops, float32 of shape (N, embedding_size), in the order of the crops."""
-        return self._engine.embed(np.ascontiguousarray(crops))
+        return self._run(np.ascontiguousarray(crops))[0]
 
     def self_test(self) -> None:
         """Finds the golden face and embeds the golden crops. Raises SelfTestError unless both are as recorded."""

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
+from model.engines import Run
 from model.faces.face import Search
 from model.faces.networks import STRIDES
 from model.images import Rgb
@@ -35,13 +35,12 @@ class Detections:
 
 
 class YuNetDetector:
-    """It keeps nothing between calls: `find` may be called from many threads."""
+    """It keeps nothing between calls: `find` may be called from many threads. `network`: YuNet, from pixels."""
 
-    def __init__(self, network: nn.Module, search: Search) -> None:
+    def __init__(self, network: Run, search: Search) -> None:
         self._network = network
         self._search = search
 
-    @torch.inference_mode()
     def find(self, picture: Rgb) -> Detections:
         """All faces in a picture of any size."""
         copy, scale = _shrunk_to(self._search.side, picture)
@@ -55,19 +54,18 @@ class YuNetDetector:
         return _placed(faces, scale)
 
     def _find_in(self, copy: Rgb) -> Detections:
-        faces = decoded(self._network(_pixels(copy)), self._search.score)
+        faces = decoded(self._network(_filled(copy)[np.newaxis]), self._search.score)
         kept = non_max_suppression(faces.boxes, faces.scores, self._search.overlap)
         return Detections(faces.boxes[kept], faces.scores[kept], faces.landmarks[kept])
 
 
-def decoded(outputs: Iterable[Tensor], score: float) -> Detections:
+def decoded(outputs: Iterable[Floats], score: float) -> Detections:
     """All cells of YuNet's outputs that score more than `score`, in no order."""
     boxes, scores, landmarks = [], [], []
     for stride, output in zip(STRIDES, outputs, strict=True):
-        cells = output[0].permute(1, 2, 0)
-        chances = cells[..., :2].sigmoid().prod(dim=-1).sqrt().numpy()
+        chances = torch.from_numpy(output[0, :2]).sigmoid().prod(dim=0).sqrt().numpy()
         y, x = np.nonzero(chances > score)
-        values, corners = cells.numpy()[y, x], np.stack([x, y], axis=1)
+        values, corners = output[0][:, y, x].T, np.stack([x, y], axis=1)
         centres = (corners + values[:, 2:4]) * stride
         # From a pixel to twice the copy: whatever the network says, the work that follows is bounded.
         largest = 2 * stride * max(chances.shape)
@@ -103,12 +101,12 @@ def _placed(faces: Detections, scale: float, border: int = 0) -> Detections:
     return Detections(faces.boxes / scale - border, faces.scores, landmarks)
 
 
-def _pixels(copy: Rgb) -> Tensor:
-    """(1, 3, height, width): the copy, black where its sides are filled up to a multiple of 32."""
+def _filled(copy: Rgb) -> Rgb:
+    """The copy, black where its sides are filled up to a multiple of 32."""
     height, width = (-(-length // _MULTIPLE) * _MULTIPLE for length in copy.shape[:2])
-    filled = np.zeros((1, height, width, 3), np.float32)
-    filled[0, : copy.shape[0], : copy.shape[1]] = copy
-    return torch.from_numpy(filled).permute(0, 3, 1, 2)
+    filled = np.zeros((height, width, 3), np.uint8)
+    filled[: copy.shape[0], : copy.shape[1]] = copy
+    return filled
 
 
 def _shrunk_to(side: int, picture: Rgb) -> tuple[Rgb, float]:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.engines import Engine, Run
+
 STRIDES = (8, 16, 32)
 """Pixels between neighbouring cells of YuNet's three outputs."""
 WINDOW = 48
@@ -72,6 +74,24 @@ class FaceNetworks(nn.Module):
         super().__init__()
         self.yunet = YuNet()
         self.onet = ONet()
+
+    def loaded(self, engine: Engine) -> tuple[Run, Run]:
+        """YuNet and ONet on an engine, from pixels: uint8 RGB (N, height, width, 3)."""
+        yunet = engine.load(FromPixels(self.yunet, 0, 1), (-1, -1, 3))
+        return yunet, engine.load(FromPixels(self.onet, 127.5, 128), (WINDOW, WINDOW, 3))
+
+
+class FromPixels(nn.Module):
+    """uint8 (N, height, width, 3) to what the network gives for (pixels - middle) / scale, channels first."""
+
+    def __init__(self, network: nn.Module, middle: float, scale: float) -> None:
+        super().__init__()
+        self.network, self.middle, self.scale = network, middle, scale
+
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs: Tensor | tuple[Tensor, ...]
+        outputs = self.network((pixels.permute(0, 3, 1, 2).float() - self.middle) / self.scale)
+        return outputs
 
 
 def _unit(inputs: int, outputs: int) -> nn.Sequential:

@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
+from model.engines import Run
 from model.faces.alignment import region
 from model.faces.face import Landmarks, Search
 from model.faces.networks import WINDOW
@@ -19,13 +18,12 @@ _FARTHEST = 0.25  # that an edge moves from one look to the next, as a share of 
 
 
 class OnetRefiner:
-    """It keeps nothing between calls: `refine` may be called from many threads."""
+    """It keeps nothing between calls: `refine` may be called from many threads. `network`: ONet, from pixels."""
 
-    def __init__(self, network: nn.Module, search: Search) -> None:
+    def __init__(self, network: Run, search: Search) -> None:
         self._network = network
         self._search = search
 
-    @torch.inference_mode()
     def refine(self, picture: Rgb, box: NDArray[np.float32], landmarks: Landmarks) -> Landmarks:
         """ONet's landmarks of the face in the box (x1, y1, x2, y2); those given where the head is turned, since ONet
         learned from few such faces, and where ONet does not believe that there is a face.
@@ -35,7 +33,7 @@ class OnetRefiner:
         for _ in range(_LOOKS):
             square = to_square(box)
             side = square[2] - square[0]
-            logit, *output = self._network(sample(picture, square))[0].tolist()
+            logit, *output = self._network(sample(picture, square)[np.newaxis])[0][0].tolist()
             box = square + np.clip(output[:4], -_FARTHEST, _FARTHEST) * side
         if logit < math.log(self._search.believed / (1 - self._search.believed)):
             return landmarks
@@ -50,11 +48,10 @@ def to_square(box: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.concatenate([centre - half, centre + half])
 
 
-def sample(picture: Rgb, square: NDArray[np.float64]) -> Tensor:
-    """float32 (1, 3, 48, 48) of -1..1: what the square shows, black beyond the picture."""
+def sample(picture: Rgb, square: NDArray[np.float64]) -> Rgb:
+    """uint8 (48, 48, 3): what the square shows, black beyond the picture."""
     left, top, inside = region(picture, square[::2] + 1j * square[1::2])
     window = inside.resize(
         (WINDOW, WINDOW), Image.Resampling.BILINEAR, tuple(square - [left, top, left, top]), reducing_gap=2.0
     )
-    pixels = (np.asarray(window, dtype=np.float32) - 127.5) / 128
-    return torch.from_numpy(pixels[np.newaxis]).permute(0, 3, 1, 2)
+    return np.array(window)

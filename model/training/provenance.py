@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
+from model.embedding.backbones import embed
 from model.embedding.embedder import golden_crops, self_test_distances
-from model.embedding.engines import embed
 from model.faces.face import CropGeometry
 from model.manifest import Calibration, DataSource, DetectorSpec, Manifest, MtcnnSpec, Training
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs, tutorial_pairs
 from model.data.splits import PairSplit, part_pairs
-from model.embedding.backbones import BACKBONES
-from model.embedding.engines import embed
+from model.embedding.backbones import BACKBONES, embed
 from model.faces.face import CropGeometry
 from model.training.losses import contrastive
 from model.training.run import TrainingRun

@@ -20,7 +20,7 @@ from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
 from model.data.splits import transfer_split
 from model.embedding import backbones
-from model.embedding.engines import embed
+from model.embedding.backbones import embed
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.manifest import DataSource

@@ -19,8 +19,7 @@ from model.bundle import Bundle
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
 from model.data.splits import PairSplit, hold_out
-from model.embedding.backbones import weights_of
-from model.embedding.engines import embed
+from model.embedding.backbones import embed, weights_of
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.faces.finder import WholePicture

@@ -12,6 +12,7 @@ import torch
 from model import bundle
 from model.bundle import Bundle
 from model.embedding.embedder import Embedder, SelfTestError, distances, golden_crops
+from model.engines import EngineError
 from model.faces.face import CropGeometry
 from model.manifest import BundleError
 from model.training.tutorial import TUTORIAL_CROP
@@ -69,7 +70,7 @@ def test_weights_of_another_network_are_refused(bundle_folder: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused(bundle_folder: Path) -> None:
-    with pytest.raises(BundleError, match="there is none on this machine"):
+    with pytest.raises(EngineError, match="there is none on this machine"):
         Embedder(bundle.load(bundle_folder), device="cuda")
 
 

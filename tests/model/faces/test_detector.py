@@ -1,19 +1,19 @@
 """How YuNet's outputs become faces: on outputs made by hand, and on drawn faces where the shipped bundle has YuNet."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
 import pytest
-import torch
 from makers import faceless
 from numpy.typing import NDArray
 from PIL import Image
 from service.drawn_faces import portrait
 
 from model import bundle
-from model.faces.detector import YuNetDetector, decoded, non_max_suppression
+from model.engines import Torch
+from model.faces.detector import Floats, YuNetDetector, decoded, non_max_suppression
 from model.faces.face import Search
 from model.faces.networks import STRIDES, YuNet, build
 from model.manifest import DetectorSpec
@@ -21,16 +21,16 @@ from model.manifest import DetectorSpec
 DEFAULT = bundle.load(bundle.SHIPPED / "default")
 
 
-def outputs(height: int, width: int, low: float = -9.0) -> list[torch.Tensor]:
+def outputs(height: int, width: int, low: float = -9.0) -> tuple[Floats, ...]:
     """What YuNet says of a picture of this size in which there is nothing."""
-    empty = [torch.zeros(1, 16, height // stride, width // stride) for stride in STRIDES]
+    empty = tuple(np.zeros((1, 16, height // stride, width // stride), np.float32) for stride in STRIDES)
     for output in empty:
         output[:, :2] = low
     return empty
 
 
 def test_cells_are_decoded_as_a_loop_decodes_them(rng: np.random.Generator) -> None:
-    made = [torch.from_numpy(rng.uniform(-1, 1, (1, 16, 16 // s, 24 // s)).astype(np.float32)) for s in (1, 2, 4)]
+    made = [rng.uniform(-1, 1, (1, 16, 16 // s, 24 // s)).astype(np.float32) for s in (1, 2, 4)]
     expected = []
     for stride, output in zip(STRIDES, made, strict=True):
         for y in range(output.shape[2]):
@@ -81,18 +81,17 @@ def test_no_box_is_no_trouble() -> None:
     assert not len(non_max_suppression(np.empty((0, 4), np.float32), np.empty(0, np.float32), 0.3))
 
 
-class Dot(torch.nn.Module):
+class Dot:
     """Finds one face of 64 x 64 around the cell of stride 16 that is whitest, if any is wholly white."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.shapes: list[tuple[int, int]] = []
 
-    def forward(self, pixels: torch.Tensor) -> Sequence[torch.Tensor]:
-        height, width = pixels.shape[2:]
+    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[Floats, ...]:
+        height, width = pixels.shape[1:3]
         self.shapes.append((height, width))
         made = outputs(height, width)
-        means = torch.nn.functional.avg_pool2d(pixels.mean(dim=1), 16)[0]
+        means = pixels[0].reshape(height // 16, 16, width // 16, 16, 3).mean(axis=(1, 3, 4))
         if means.max() > 250:
             y, x = divmod(int(means.argmax()), means.shape[1])
             made[1][0, :2, y, x], made[1][0, 2:4, y, x], made[1][0, 4:6, y, x] = 9.0, 0.5, math.log(4)
@@ -123,9 +122,9 @@ def test_what_the_border_brings_to_light_is_placed_in_the_picture() -> None:
     class Second(Dot):
         """Sees nothing at the first look."""
 
-        def forward(self, pixels: torch.Tensor) -> Sequence[torch.Tensor]:
-            made = super().forward(pixels)
-            return outputs(*pixels.shape[2:]) if len(self.shapes) == 1 else made
+        def __call__(self, pixels: NDArray[np.uint8]) -> tuple[Floats, ...]:
+            made = super().__call__(pixels)
+            return outputs(*pixels.shape[1:3]) if len(self.shapes) == 1 else made
 
     picture = np.zeros((128, 128, 3), np.uint8)
     picture[32:64, 64:96] = 255
@@ -142,7 +141,7 @@ def test_weights_of_other_networks_are_refused() -> None:
 def detector() -> Callable[..., YuNetDetector]:
     if not isinstance(DEFAULT.manifest.detector, DetectorSpec):
         pytest.skip("the shipped bundle has another detector")
-    network = build(DEFAULT.detector_weights).yunet
+    network, _ = build(DEFAULT.detector_weights).loaded(Torch())
     return lambda **search: YuNetDetector(network, Search(**search))
 
 

@@ -8,8 +8,7 @@ import torch
 
 from model.data.dataset import Dataset, load
 from model.data.people import PeopleFolder
-from model.embedding.backbones import weights_of
-from model.embedding.engines import embed
+from model.embedding.backbones import embed, weights_of
 from model.faces.finder import WholePicture
 from model.training.losses import contrastive
 from model.training.tutorial import (
