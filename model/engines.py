@@ -33,11 +33,11 @@ class Engine(Protocol):
     def load(self, network: nn.Module, shape: Sequence[int]) -> Run: ...
 
 
-def engine(name: EngineName, device: str = "cpu", threads: int | None = None, callers: int = 1) -> Engine:
+def engine(name: EngineName, device: str = "cpu", threads: int | None = None, callers: int | None = None) -> Engine:
     """The named engine. Raises EngineError.
 
-    `threads`: cores that each run computes on; None: all, or one where there are several `callers`, threads that run a
-    network at a time. PyTorch sets `threads` for the thread that calls, and knows no `callers`.
+    `threads`: cores that a run computes on, one run at a time; None is all. `callers`: so many runs at a time, from
+    threads that each compute on one core; where PyTorch computes, they have been told so (`torch.set_num_threads`).
     """
     if device != "cpu" and not torch.cuda.is_available():
         raise EngineError(f"device '{device}' was asked for, but there is none on this machine")
@@ -48,7 +48,7 @@ def engine(name: EngineName, device: str = "cpu", threads: int | None = None, ca
         raise EngineError(f"engine 'openvino' was asked for, but it does not run on device '{device}'")
     if name == "torch" or not installed or device != "cpu":
         return Torch(device, threads)
-    return OpenVino(threads, callers)
+    return OpenVino(callers or threads, callers or 1)
 
 
 class Torch:
@@ -74,17 +74,18 @@ class OpenVino:
     Its arithmetic fuses what PyTorch does step by step; outputs agree to the sixth digit.
     """
 
-    def __init__(self, threads: int | None = None, callers: int = 1) -> None:
+    def __init__(self, threads: int | None = None, streams: int = 1) -> None:
+        """`threads`: all cores together, None is all there are; `streams`: runs at a time that share them."""
         from openvino import Core  # an extra
 
         self._core = Core()
         self._options: dict[str, Any] = {
-            "NUM_STREAMS": callers,
+            "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 on processors that have it: other distances
             "ENABLE_CPU_PINNING": False,  # other threads share the cores
         }
-        if threads is not None or callers > 1:
-            self._options["INFERENCE_NUM_THREADS"] = callers * (threads or 1)
+        if threads is not None:
+            self._options["INFERENCE_NUM_THREADS"] = threads
 
     def load(self, network: nn.Module, shape: Sequence[int]) -> Run:
         requests = _Requests(self._core.compile_model(_converted(network, shape), "CPU", self._options))
