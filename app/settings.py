@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     bundle: str = Field("default", description="The bundle to serve: a shipped one's name, or a folder")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the network runs: cpu or cuda")
     engine: Literal["auto", "torch", "openvino"] = Field(
-        "auto", description="What runs it: torch, openvino, or auto: openvino where it is installed, on a CPU"
+        "auto", description="What runs the networks: torch, openvino, or auto: openvino where it is installed, on a CPU"
     )
     fmr: float | None = Field(None, description="Default false match rate; unset: the bundle's own", gt=0, lt=1)
     host: str = Field("127.0.0.1", description="Address to listen on")
