@@ -53,6 +53,7 @@ def _calibration(measured: Calibration | None) -> CalibrationData | None:
         impostor_pairs=sum(impostor.counts),
         genuine_pairs=sum(genuine.counts),
         fnmr_data=measured.genuine_tail.data.name,
+        intervals=measured.intervals,
         distances=DistanceHistograms(
             edges=list(impostor.edges), impostor=list(impostor.counts), genuine=list(genuine.counts)
         ),

@@ -1,6 +1,6 @@
 """The public shapes of answers: the contract that clients read in the OpenAPI document."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -9,7 +9,9 @@ from model.faces.face import FaceWarning
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 RequestId = Annotated[str, Field(description="Finds the request in the log", examples=["5b0c1a7e"])]
-Interval = Annotated[tuple[Rate, Rate], Field(description="95 % confidence interval")]
+Interval = Annotated[
+    tuple[Rate, Rate], Field(description="95 % prediction interval: of the rate among as many other people")
+]
 
 
 MAX_OTHERS = 1000
@@ -60,6 +62,9 @@ class Face(Shape):
 class OperatingPoint(Shape):
     """A threshold and its error rates, measured on people that training never saw.
 
+    Intervals are for *other* people: of 100 samples of as many others with such pictures, 95 show a rate inside
+    (prediction intervals). Bundles calibrated by versions before 0.2 have narrower ones: see `GET /model`.
+
     With `faces2=all` the FMR is that of all comparisons together: of at least one false match among them.
     """
 
@@ -76,6 +81,8 @@ class OperatingPoint(Shape):
 
 class FmrEstimate(Shape):
     """What the distance means: the share of pairs of strangers in the calibration data that are at least as close.
+
+    The interval is that of the share among as many other people, as in operating points.
 
     With `faces2=all`: at most this share of pictures with so many strangers has a face that is at least as close.
     """
@@ -230,6 +237,11 @@ class CalibrationData(Shape):
     )
     fnmr_data: str = Field(
         description="Name of the data whose pairs of one person are behind the FNMRs", examples=["celeba"]
+    )
+    intervals: Literal["confidence", "prediction"] = Field(
+        description="What the 95 % intervals hold: `prediction`, the rate among as many other people; `confidence`, in "
+        "calibrations by versions before 0.2, only the rate of all such people together",
+        examples=["prediction"],
     )
     distances: DistanceHistograms
 

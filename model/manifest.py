@@ -100,7 +100,10 @@ class Training(Strict, frozen=True):
 
 
 class OperatingPoint(Strict, frozen=True):
-    """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured."""
+    """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured.
+
+    `Calibration.intervals` says what they hold.
+    """
 
     fmr: Share
     threshold: Distance
@@ -180,6 +183,9 @@ class Identification(Strict, frozen=True):
 class Calibration(Strict, frozen=True):
     """What the distances mean, measured on people that training never saw. The tail rises with distance.
 
+    `intervals`: all are 95 % intervals. Of 100 samples of as many other people, 95 show a rate inside a prediction
+    interval. A confidence interval, in calibrations by versions before 0.2, is narrower: it holds the rate of all
+    such people together.
     The FNMRs of the levels are of the pairs of `genuine_tail`, whose data is another than `data` where that holds one
     picture a person.
     """
@@ -193,6 +199,7 @@ class Calibration(Strict, frozen=True):
     histograms: Histograms | None = None
     domain: Domain | None = None
     identification: Identification | None = None
+    intervals: Literal["confidence", "prediction"] = "confidence"
 
     @property
     def operating_points(self) -> dict[float, OperatingPoint]:

@@ -94,6 +94,7 @@ def report(calibration: Calibration, gallery: int) -> str:
             [_row(level, gallery) for level in calibration.levels],
         ),
         f"default level: {calibration.default_fmr:g}; intervals: the wider of exact binomial and bootstrap over people",
+        "Of 100 samples of as many other people, 95 show a rate inside these intervals (prediction intervals).",
         "The last column assumes that the comparisons of one stranger are independent: 1 - (1 - FMR)^people.",
     ]
     if not own and calibration.genuine_tail:

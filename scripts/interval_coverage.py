@@ -1,6 +1,8 @@
-"""Checks how often 95 % intervals contain the true rate, on a thousand simulated data sets whose rates are known.
+"""Checks how often 95 % intervals contain what they promise, on a thousand simulated data sets whose rates are known.
 
-Each person has an offset that moves all of that person's distances, so pairs that share a person are correlated.
+A confidence interval (in reports) promises the true rate. A prediction interval (in calibrations) promises the rate of
+as many other people, who are simulated anew each time. Each person has an offset that moves all of that person's
+distances, so pairs that share a person are correlated.
 """
 
 import argparse
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import terminal
+from numpy.typing import NDArray
 from scipy import stats
 
 from model.error_rates.at_thresholds import Rates
@@ -28,11 +31,12 @@ _GENUINE, _THRESHOLD, _IMPOSTOR, _EQUAL = 0.0, 2.0, 4.0, 3
 
 @dataclass(frozen=True)
 class Coverage:
-    """The true rate, and the shares of runs whose exact binomial and whose reported interval contain it."""
+    """The true rate, and the shares of runs whose intervals contain it; `predicted`: the rate of as many others."""
 
     rate: float
     binomial: float
     reported: float
+    predicted: float
 
 
 def main() -> None:
@@ -45,10 +49,11 @@ def main() -> None:
     for situation in SITUATIONS:
         of_situation = coverage(situation, options.people, options.runs, options.seed, terminal.progress("run"))
         for name, rate in zip(("FMR", "FNMR"), of_situation, strict=True):
-            held = [f"{100 * rate.binomial:.1f} %", f"{100 * rate.reported:.1f} %"]
+            held = [f"{100 * share:.1f} %" for share in (rate.binomial, rate.reported, rate.predicted)]
             rows.append([situation, f"{name} {rate.rate:.3g}", *held])
-    head = ["situation", "rate", "exact binomial contains the true rate", "reported interval contains the true rate"]
-    print(table(head, rows))
+    true, others = "contains the true rate", "contains the rate of as many others"
+    head = ["situation", "rate", f"exact binomial {true}", f"confidence interval {true}"]
+    print(table([*head, f"prediction interval {others}"], rows))
 
 
 def coverage(
@@ -59,15 +64,22 @@ def coverage(
     fmr = float(stats.norm.cdf((_THRESHOLD - _IMPOSTOR) / math.hypot(1, spread * math.sqrt(2))))
     fnmr = float(stats.norm.sf((_THRESHOLD - _GENUINE) / math.hypot(1, spread)))
     rng = np.random.default_rng(seed)
-    held = np.zeros((2, 2))
+    held = np.zeros((2, 3))
     for _ in track(range(runs)):
         scores = simulated(rng, people, spread, most)
         rates = Rates(scores, np.array([_THRESHOLD]))
-        errors = [scores.impostor_distances <= _THRESHOLD, scores.genuine_distances > _THRESHOLD]
-        for kind, (truth, reported) in enumerate(((fmr, rates.fmr_ci95(0)), (fnmr, rates.fnmr_ci95(0)))):
-            exact = stats.binomtest(int(errors[kind].sum()), len(errors[kind])).proportion_ci(method="exact")
-            held[kind] += [exact.low <= truth <= exact.high, reported[0] <= truth <= reported[1]]
+        reported, predicted = (rates.fmr_ci95(0), rates.fnmr_ci95(0)), (rates.fmr_of_others(0), rates.fnmr_of_others(0))
+        others = _errors(simulated(rng, people, spread, most))
+        for kind, (errors, truth) in enumerate(zip(_errors(scores), (fmr, fnmr), strict=True)):
+            exact = stats.binomtest(int(errors.sum()), len(errors)).proportion_ci(method="exact")
+            promises = [(exact, truth), (reported[kind], truth), (predicted[kind], others[kind].mean())]
+            held[kind] += [low <= rate <= high for (low, high), rate in promises]
     return Coverage(fmr, *(held[0] / runs)), Coverage(fnmr, *(held[1] / runs))
+
+
+def _errors(scores: Scores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which impostor pairs are accepted, and which genuine pairs are rejected."""
+    return scores.impostor_distances <= _THRESHOLD, scores.genuine_distances > _THRESHOLD
 
 
 def simulated(rng: np.random.Generator, people: int, spread: float, most: int) -> Scores:

@@ -59,7 +59,7 @@ class PairCounts:
             effective_number(pairs),
         )
         independent = number if genuine else pairs_of(number)
-        return rate_interval(errors, trials, share + np.array(drawn), number, independent)
+        return rate_interval(errors, trials, share + np.array(drawn), pairs, independent)
 
 
 def count(

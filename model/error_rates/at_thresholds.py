@@ -1,4 +1,4 @@
-"""Computes FMR and FNMR of scores at given thresholds, each with its 95 % interval. It chooses no threshold."""
+"""Computes FMR and FNMR of scores at given thresholds, each with 95 % intervals. It chooses no threshold."""
 
 import numpy as np
 from scipy import sparse
@@ -11,40 +11,62 @@ _INTERVAL_DIGITS = 3
 
 
 class Rates:
-    """Rates of shape (thresholds,), in the order of the thresholds."""
+    """Rates of shape (thresholds,), in the order of the thresholds.
+
+    Points, which a calibration records, have prediction intervals: of the rate that as many other people will show.
+    """
 
     def __init__(self, scores: Scores, thresholds: Floats) -> None:
         self.thresholds = thresholds
         self.fmr, self.fnmr = curve(scores).at(thresholds)
         self._impostors = len(scores.impostor_distances)
         self._genuine = len(scores.genuine_distances)
-        self._people = [intervals.effective_number(weights) for weights in pairs_by_person(scores)]
+        self._weights = pairs_by_person(scores)
         order = np.argsort(thresholds)
         self._fmr, self._fnmr = np.empty((2, intervals.RESAMPLES, len(thresholds)))
         self._fmr[:, order], self._fnmr[:, order] = resampled_rates(scores, thresholds[order])
 
     def impostor_points(self) -> list[TailPoint]:
         points = enumerate(zip(self.thresholds.tolist(), self.fmr.tolist(), strict=True))
-        return [TailPoint(distance, rounded(fmr), self.fmr_ci95(index)) for index, (distance, fmr) in points]
+        return [TailPoint(distance, rounded(fmr), self.fmr_of_others(index)) for index, (distance, fmr) in points]
 
     def genuine_points(self) -> list[GenuinePoint]:
         points = enumerate(zip(self.thresholds.tolist(), self.fnmr.tolist(), strict=True))
-        return [GenuinePoint(distance, rounded(fnmr), self.fnmr_ci95(index)) for index, (distance, fnmr) in points]
+        return [GenuinePoint(distance, rounded(fnmr), self.fnmr_of_others(index)) for index, (distance, fnmr) in points]
 
     def fmr_ci95(self, index: int) -> tuple[float, float]:
-        people = self._people[0]
-        independent = intervals.pairs_of(people)
-        return _interval(self.fmr[index], self._impostors, self._fmr[:, index], people, independent)
+        """The confidence interval of the FMR of all such people."""
+        return self._fmr_interval(index, evidence=1.0)
 
     def fnmr_ci95(self, index: int) -> tuple[float, float]:
-        people = self._people[1]
-        return _interval(self.fnmr[index], self._genuine, self._fnmr[:, index], people, people)
+        """The confidence interval of the FNMR of all such people."""
+        return self._fnmr_interval(index, evidence=1.0)
+
+    def fmr_of_others(self, index: int) -> tuple[float, float]:
+        """The prediction interval of the FMR that as many other people will show."""
+        return self._fmr_interval(index, intervals.OF_AS_MANY_OTHERS)
+
+    def fnmr_of_others(self, index: int) -> tuple[float, float]:
+        """The prediction interval of the FNMR that as many other people will show."""
+        return self._fnmr_interval(index, intervals.OF_AS_MANY_OTHERS)
+
+    def _fmr_interval(self, index: int, evidence: float) -> tuple[float, float]:
+        weights = self._weights[0]
+        independent = intervals.pairs_of(intervals.effective_number(weights))
+        return _interval(self.fmr[index], self._impostors, self._fmr[:, index], weights, independent, evidence)
+
+    def _fnmr_interval(self, index: int, evidence: float) -> tuple[float, float]:
+        weights = self._weights[1]
+        independent = intervals.effective_number(weights)
+        return _interval(self.fnmr[index], self._genuine, self._fnmr[:, index], weights, independent, evidence)
 
 
-def _interval(rate: float, trials: int, resampled: Floats, people: float, independent: float) -> tuple[float, float]:
+def _interval(
+    rate: float, trials: int, resampled: Floats, weights: Floats, independent: float, evidence: float
+) -> tuple[float, float]:
     if trials == 0:
         return 0.0, 1.0
-    low, high = intervals.rate_interval(round(rate * trials), trials, resampled, people, independent)
+    low, high = intervals.rate_interval(round(rate * trials), trials, resampled, weights, independent, evidence)
     return rounded(low), rounded(high)
 
 

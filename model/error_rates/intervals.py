@@ -10,6 +10,12 @@ from scipy import special, stats
 from model.error_rates.scores import Curve, Floats, Scores, curve
 
 RESAMPLES = 1000
+OF_AS_MANY_OTHERS = 0.5
+"""What a sample is worth as evidence of the rate that as many other people show: half.
+
+Their chance adds as much variance as the sample's own (prediction intervals: Hahn and Meeker, "Statistical Intervals",
+1991).
+"""
 
 
 @dataclass(frozen=True)
@@ -64,30 +70,55 @@ def pairs_of(people: float) -> float:
 
 
 def rate_interval(
-    errors: int, trials: int, resampled: Floats, people: float, independent: float
+    errors: int, trials: int, resampled: Floats, weights: Floats, independent: float, evidence: float = 1.0
 ) -> tuple[float, float]:
     """95 % interval of an error rate: the wider, at each end, of exact binomial and bootstrap over people.
 
-    `people`: their effective number. Where all trials went alike the bootstrap tells nothing: then the rule of three
-    does (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
+    `weights`: how many of the pairs each person has, (people,). Where all trials went alike the bootstrap tells
+    nothing: then the rule of three does (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
+    `evidence`: 1 for a confidence interval of the rate of all such people, `OF_AS_MANY_OTHERS` for a prediction
+    interval of the rate of a new sample.
     """
-    exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
+    exact_low, exact_high = _exact_binomial(errors * evidence, trials * evidence)
     rate = min(max(errors, 0.5), trials - 0.5) / trials
-    low, high = student_interval(rate, resampled, people)
-    unseen = min(1.0, 3 / independent)
+    low, high = student_interval(rate, resampled, weights, evidence)
+    unseen = min(1.0, 3 / (independent * evidence))
     low, high = min(low, 1 - unseen) if errors == trials else low, max(high, unseen) if errors == 0 else high
-    return min(float(exact.low), low), max(float(exact.high), high)
+    return min(exact_low, low), max(exact_high, high)
 
 
-def student_interval(rate: float, resampled: Floats, people: float) -> tuple[float, float]:
+def _exact_binomial(errors: float, trials: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval (1934), by beta quantiles, so that trials may count in part."""
+    low = float(stats.beta.ppf(0.025, errors, trials - errors + 1)) if errors else 0.0
+    return low, float(stats.beta.ppf(0.975, errors + 1, trials - errors)) if errors < trials else 1.0
+
+
+def student_interval(rate: float, resampled: Floats, weights: Floats, evidence: float = 1.0) -> tuple[float, float]:
     """95 % interval of a share, neither 0 nor 1, from its resamplings; those that are nan are left out.
 
-    Student's on the logit scale, with the standard error of the bootstrap and as many degrees of freedom as people but
-    one: percentiles alone hold rare rates too seldom (`scripts/interval_coverage.py`).
+    Student's on the logit scale, with the standard error of the bootstrap: percentiles alone hold rare rates too seldom
+    (`scripts/interval_coverage.py`). `weights` and `evidence`: see `rate_interval`.
     """
-    people = max(people, 2.0)
-    # The spread of resamples is that of a population as large as the sample; the square root makes up for it.
-    deviation = float(np.nanstd(resampled)) * math.sqrt(people / (people - 1)) / (rate * (1 - rate))
-    reach = float(stats.t.ppf(0.975, people - 1)) * deviation
+    deviation = float(np.nanstd(resampled)) / math.sqrt(_variance_seen(weights)) / (rate * (1 - rate))
+    reach = float(stats.t.ppf(0.975, degrees_of_freedom(weights))) * deviation / math.sqrt(evidence)
     low, high = (float(special.expit(special.logit(rate) + end)) for end in (-reach, reach))
     return low, high
+
+
+def degrees_of_freedom(weights: Floats) -> float:
+    """How many independent squares the variance of a mean of people rests on; people less one where all weigh the same.
+
+    Few people with most of the weight decide the variance almost alone. Source: Satterthwaite (1946), as Bell and
+    McCaffrey, "Bias reduction in standard errors for linear regression with multi-stage samples" (2002), use it.
+    """
+    return max(effective_number(weights**2) - 1, 1.0)
+
+
+def _variance_seen(weights: Floats) -> float:
+    """The share of the variance that a bootstrap sees, since deviations are from the mean of the very same people.
+
+    (people - 1) / people where all weigh the same (Bell and McCaffrey, 2002).
+    """
+    share = weights / weights.sum()
+    squares = float((share**2).sum())
+    return max(1 - 2 * float((share**3).sum()) / squares + squares, 0.5)

@@ -35,7 +35,8 @@ def reaches(fmr: float, impostor_pairs: int) -> bool:
 def estimate(value: float, resampled: Floats, people: int, lowest: float = 0.0) -> Estimate:
     """A share (or a difference of two, from `lowest` -1) with its 95 % interval over resamplings of so many people."""
     share = lowest == 0 and 0 < value < 1
-    interval = student_interval(float(value), resampled, people) if share else percentile_interval(resampled)
+    alike = np.ones(people)
+    interval = student_interval(float(value), resampled, alike) if share else percentile_interval(resampled)
     return Estimate(float(value), never_certain(float(value), interval, people, lowest))
 
 

@@ -27,6 +27,7 @@ def calibrate(
 ) -> Calibration:
     """Computes operating points at these false match rates, and the tails of both kinds of distances.
 
+    All intervals are prediction intervals: of the rates that as many other people will show.
     The default level is 1e-3, or the finest coarser one that the data supports. Where there are no genuine pairs,
     FNMRs are those of `fallback_genuine`, pairs of other data.
     Raises DataError where the data supports no level, or there are no genuine pairs at all.
@@ -56,6 +57,7 @@ def calibrate(
         impostor_tail=impostor_tail,
         fmr_ci95_below_tail=(0.0, max(min(1.0, rounded(3 / len(impostors))), impostor_tail[0].ci95[1])),
         genuine_tail=genuine_tail,
+        intervals="prediction",
     )
 
 
@@ -81,9 +83,9 @@ def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> Op
     return OperatingPoint(
         fmr=fmr,
         threshold=float(rates.thresholds[index]),
-        fmr_ci95=rates.fmr_ci95(index),
+        fmr_ci95=rates.fmr_of_others(index),
         fnmr=rounded(float(rates.fnmr[index])),
-        fnmr_ci95=rates.fnmr_ci95(index),
+        fnmr_ci95=rates.fnmr_of_others(index),
         impostor_pairs=len(scores.impostor_distances),
         genuine_pairs=len(scores.genuine_distances),
         people=scores.people,

@@ -128,7 +128,7 @@ def _tail(searches: Searches, kind: NDArray[np.bool_], distance: Floats) -> Sear
     for threshold, hit, rates in zip(at, hits, resampled, strict=True):
         each = np.bincount(index, hit) / np.bincount(index)  # a person's searches in many galleries are one trial
         errors, trials = round(float(each.sum())), len(people)
-        low, high = rate_interval(errors, trials, rates.astype(np.float64), trials, trials)
+        low, high = rate_interval(errors, trials, rates.astype(np.float64), np.ones(trials), trials)
         points.append(RatePoint(rounded(float(threshold)), rounded(float(hit.mean())), (rounded(low), rounded(high))))
     return SearchTail(searches.people, searches.photos, len(people), int(kind.sum()), tuple(points))
 

@@ -29,6 +29,11 @@ consent; a stated purpose and a date of deletion; an impact assessment (GDPR Art
 where it weighs on people (Art. 22); protection of what is stored. Facepair stores nothing; what you store is yours to
 protect. Ask a lawyer: this is no legal advice."""
 
+_HELD = {
+    "prediction": "for other people: of 100 samples of as many others, 95 show a rate inside (prediction intervals)",
+    "confidence": "for the rate of all such people together (confidence intervals): a sample of others varies more",
+}
+
 
 def is_of(manifest: Manifest, report: Mapping[str, Any]) -> bool:
     """Whether the report was measured with these weights and these thresholds: calibrating anew keeps the contract."""
@@ -99,7 +104,7 @@ def _decisions(manifest: Manifest) -> str:
         f"Thresholds were chosen on {len(calibration.data.people)} people of `{calibration.data.name}` whom {training} "
         f"never saw; the default level is FMR {calibration.default_fmr:g}. FMR: pairs of strangers taken for one "
         "person; FNMR: pairs of one person told apart. Intervals: 95 %, the wider of exact binomial and bootstrap over "
-        "people.",
+        f"people, {_HELD[calibration.intervals]}.",
         "",
         table(
             ["level (FMR)", "threshold", "FMR, 95 %", "FNMR", "95 %", "impostor, genuine pairs"],

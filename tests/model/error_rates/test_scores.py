@@ -111,18 +111,18 @@ def test_the_bootstrap_counts_pairs_of_strangers_as_often_as_both_were_drawn() -
 
 def test_the_binomial_interval_has_its_closed_forms() -> None:
     nothing = np.array([0.0])
-    low, high = intervals.rate_interval(0, 100, nothing, 9, 100)
+    low, high = intervals.rate_interval(0, 100, nothing, np.ones(9), 100)
     assert (low, high) == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
-    low, high = intervals.rate_interval(100, 100, np.array([1.0]), 9, 100)
+    low, high = intervals.rate_interval(100, 100, np.array([1.0]), np.ones(9), 100)
     assert (low, high) == pytest.approx((0.025 ** (1 / 100), 1))
-    low, high = intervals.rate_interval(3, 20, np.array([0.15]), 9, 100)
+    low, high = intervals.rate_interval(3, 20, np.array([0.15]), np.ones(9), 100)
     tail = sum(math.comb(20, k) * high**k * (1 - high) ** (20 - k) for k in range(4))
     assert tail == pytest.approx(0.025)
 
 
 def test_where_nothing_went_wrong_independent_trials_bound_the_rate() -> None:
-    assert intervals.rate_interval(0, 1000, np.zeros(9), 50, 20) == (0, 3 / 20)
-    assert intervals.rate_interval(1000, 1000, np.ones(9), 50, 2) == (0, 1)
+    assert intervals.rate_interval(0, 1000, np.zeros(9), np.ones(50), 20) == (0, 3 / 20)
+    assert intervals.rate_interval(1000, 1000, np.ones(9), np.ones(50), 2) == (0, 1)
 
 
 def test_few_people_with_most_pairs_count_as_few() -> None:
@@ -131,8 +131,29 @@ def test_few_people_with_most_pairs_count_as_few() -> None:
     assert intervals.effective_number(np.zeros(3)) == 1
 
 
+def test_the_variance_rests_on_those_who_weigh_most() -> None:
+    assert intervals.degrees_of_freedom(np.full(7, 3.0)) == pytest.approx(6)
+    rng, weights = np.random.default_rng(0), np.array([3.0, 3, 1, 1, 1, 1, 1, 1])
+    # Variances of weighted sums whose mean is known are spread as chi squared with so many degrees of freedom.
+    squares = (weights**2 * rng.normal(0, 1, (20_000, 8)) ** 2).sum(axis=1)
+    assert intervals.degrees_of_freedom(weights) + 1 == pytest.approx(2 * squares.mean() ** 2 / squares.var(), rel=0.05)
+
+
 def test_the_wider_interval_is_told() -> None:
     spread = np.array([0.3, 0.7])  # a standard error of 0.2, of 0.8 on the logit scale
     reach = 0.8 * math.sqrt(10 / 9) * 2.2622  # Student's quantile for ten people
     by_hand = 1 / (1 + math.exp(reach))
-    assert intervals.rate_interval(50, 100, spread, 10, 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)
+    assert intervals.rate_interval(50, 100, spread, np.ones(10), 10) == pytest.approx((by_hand, 1 - by_hand), rel=1e-4)
+
+
+def test_as_many_other_people_vary_twice_as_much() -> None:
+    half = intervals.OF_AS_MANY_OTHERS
+    spread = np.array([0.3, 0.7])
+    reach = 0.8 * math.sqrt(10 / 9) * 2.2622 * math.sqrt(2)  # variances of two samples add up
+    by_hand = 1 / (1 + math.exp(reach))
+    assert intervals.rate_interval(50, 100, spread, np.ones(10), 10, half) == pytest.approx(
+        (by_hand, 1 - by_hand), rel=1e-4
+    )
+    nothing = np.array([0.0])
+    assert intervals.rate_interval(0, 100, nothing, np.ones(9), 100, half) == pytest.approx((0, 1 - 0.025 ** (1 / 50)))
+    assert intervals.rate_interval(0, 1000, np.zeros(9), np.ones(50), 20, half) == (0, 3 / 10)

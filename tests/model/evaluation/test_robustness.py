@@ -106,6 +106,7 @@ def test_no_runs_are_refused(arguments: list[str], monkeypatch: pytest.MonkeyPat
 def test_intervals_hold_the_truth_as_often_as_they_say(situation: str) -> None:
     found = interval_coverage.coverage(situation, people=40, runs=60, seed=1)
     assert min(each.reported for each in found) >= 0.85
+    assert min(each.predicted for each in found) >= 0.85
     if situation == "pairs independent":
         assert min(each.binomial for each in found) >= 0.85
     else:
