@@ -66,9 +66,9 @@ def sharpness(crop: Crop) -> float:
 
 
 def _variation_lost_to_blur(grey: NDArray[np.float64], reach: int = 4) -> float:
-    padded = np.pad(grey, ((0, 0), (reach, reach)), mode="edge")
-    window = 2 * reach + 1
-    # Neighbouring means over a window differ in its first and its last pixel only.
-    before, after = np.abs(np.diff(grey)), np.abs(padded[:, window:] - padded[:, :-window]) / window
+    left = np.arange(grey.shape[1] - 1)
+    # Neighbouring means over a window differ in its first and its last pixel only; beyond the edge its pixels repeat.
+    first, last = grey[:, np.maximum(left - reach, 0)], grey[:, np.minimum(left + reach + 1, len(left))]
+    before, after = np.abs(np.diff(grey)), np.abs(last - first) / (2 * reach + 1)
     total = before.sum()
     return float(np.maximum(before - after, 0).sum() / total) if total > 0 else 0.0
