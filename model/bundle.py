@@ -58,8 +58,8 @@ def load(folder: Path) -> Bundle:
     )
 
 
-def finder_of(bundle: Bundle, engine_name: EngineName = "auto", searches: int = 1) -> FaceFinder:
-    """Builds the face finder that the manifest names, for so many searches at a time.
+def finder_of(bundle: Bundle, engine_name: EngineName = "auto") -> FaceFinder:
+    """Builds the face finder that the manifest names; it computes on one core.
 
     Raises RuntimeError where the detector's weights do not fit, EngineError where the engine is not there.
     """
@@ -68,7 +68,7 @@ def finder_of(bundle: Bundle, engine_name: EngineName = "auto", searches: int = 
         return WholePicture(crop)
     if isinstance(detector, MtcnnSpec):
         return AlignedFaceFinder(Mtcnn(bundle.detector_weights, detector.search), as_detected, crop)
-    yunet, onet = build(bundle.detector_weights).loaded(engine(engine_name, callers=searches))
+    yunet, onet = build(bundle.detector_weights).loaded(engine(engine_name, threads=1))
     return AlignedFaceFinder(YuNetDetector(yunet, detector.search), OnetRefiner(onet, detector.search).refine, crop)
 
 

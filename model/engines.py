@@ -1,8 +1,8 @@
 """What runs a network: PyTorch anywhere, OpenVINO on CPUs where it is installed; knows no network and no picture."""
 
-import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -33,12 +33,8 @@ class Engine(Protocol):
     def load(self, network: nn.Module, shape: Sequence[int]) -> Run: ...
 
 
-def engine(name: EngineName, device: str = "cpu", threads: int | None = None, callers: int | None = None) -> Engine:
-    """The named engine. Raises EngineError.
-
-    `threads`: cores that a run computes on, one run at a time; None is all. `callers`: so many runs at a time, from
-    threads that each compute on one core; where PyTorch computes, they have been told so (`torch.set_num_threads`).
-    """
+def engine(name: EngineName, device: str = "cpu", threads: int | None = None) -> Engine:
+    """The named engine. `threads`: cores that each run computes on; None is all. Raises EngineError."""
     if device != "cpu" and not torch.cuda.is_available():
         raise EngineError(f"device '{device}' was asked for, but there is none on this machine")
     installed = find_spec("openvino") is not None
@@ -48,7 +44,7 @@ def engine(name: EngineName, device: str = "cpu", threads: int | None = None, ca
         raise EngineError(f"engine 'openvino' was asked for, but it does not run on device '{device}'")
     if name == "torch" or not installed or device != "cpu":
         return Torch(device, threads)
-    return OpenVino(callers or threads, callers or 1)
+    return OpenVino(threads)
 
 
 class Torch:
@@ -61,26 +57,36 @@ class Torch:
         network.to(self._device).eval()
 
         def run(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-            if self._threads is not None:
-                torch.set_num_threads(self._threads)  # of the calling thread: others find faces meanwhile
-            return run_torch(network, inputs, self._device)
+            with _computing_on(self._threads):
+                return run_torch(network, inputs, self._device)
 
         return run
 
 
+@contextmanager
+def _computing_on(threads: int | None) -> Iterator[None]:
+    """PyTorch in the calling thread computes on so many cores meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class OpenVino:
-    """The network compiled by OpenVINO for one input: as fast for each as in batches, and compiled only once.
+    """The network compiled by OpenVINO for one input: as fast for each as in batches, and compiled
+    once for all batches.
 
     Its arithmetic fuses what PyTorch does step by step; outputs agree to the sixth digit.
     """
 
-    def __init__(self, threads: int | None = None, streams: int = 1) -> None:
-        """`threads`: all cores together, None is all there are; `streams`: runs at a time that share them."""
+    def __init__(self, threads: int | None = None) -> None:
         from openvino import Core  # an extra
 
         self._core = Core()
         self._options: dict[str, Any] = {
-            "NUM_STREAMS": streams,
+            "NUM_STREAMS": 1,  # and so computed in the thread that calls
             "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 on processors that have it: other distances
             "ENABLE_CPU_PINNING": False,  # other threads share the cores
         }
@@ -88,20 +94,23 @@ class OpenVino:
             self._options["INFERENCE_NUM_THREADS"] = threads
 
     def load(self, network: nn.Module, shape: Sequence[int]) -> Run:
-        requests = _Requests(self._core.compile_model(_converted(network, shape), "CPU", self._options))
+        model = _converted(network, shape)
+
+        def compiled() -> Any:
+            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+
+        free = [compiled()]  # as many as ever ran at a time: runs of one compiled network wait for each other
 
         def run(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-            results = [tuple(requests.own.infer([one[np.newaxis]]).values()) for one in inputs]
+            try:
+                request = free.pop()
+            except IndexError:
+                request = compiled()
+            results = [tuple(request.infer([one[np.newaxis]]).values()) for one in inputs]
+            free.append(request)
             return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
 
         return run
-
-
-class _Requests(threading.local):
-    """One of the compiled network's requests for each thread: a request runs once at a time."""
-
-    def __init__(self, compiled: Any) -> None:
-        self.own = compiled.create_infer_request()
 
 
 def _converted(network: nn.Module, shape: Sequence[int]) -> Any:

@@ -34,9 +34,8 @@ class Embedder:
         device: str = "cpu",
         threads: int | None = None,
         engine_name: EngineName = "auto",
-        searches: int = 1,
     ) -> None:
-        """`threads`: cores to embed on; None is all. `searches`: threads that find faces at a time.
+        """`threads`: cores to embed on; None is all.
 
         Raises BundleError where weights, crop and backbone do not fit, EngineError where the engine or the device is
         not there.
@@ -45,7 +44,7 @@ class Embedder:
         crop = self.manifest.crop
         embeds = engine(engine_name, device, threads)
         try:
-            self.faces = finder_of(bundle, engine_name, searches)
+            self.faces = finder_of(bundle, engine_name)
             network = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
             self._run = embeds.load(network, (crop.channels, crop.height, crop.width))
         except RuntimeError as error:
