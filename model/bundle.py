@@ -59,7 +59,7 @@ def load(folder: Path) -> Bundle:
 
 
 def finder_of(bundle: Bundle, engine_name: EngineName = "auto") -> FaceFinder:
-    """Builds the face finder that the manifest names; it computes on one core.
+    """Builds the face finder that the manifest names; YuNet and ONet compute on one core.
 
     Raises RuntimeError where the detector's weights do not fit, EngineError where the engine is not there.
     """

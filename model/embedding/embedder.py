@@ -35,10 +35,8 @@ class Embedder:
         threads: int | None = None,
         engine_name: EngineName = "auto",
     ) -> None:
-        """`threads`: cores to embed on; None is all.
-
-        Raises BundleError where weights, crop and backbone do not fit, EngineError where the engine or the device is
-        not there.
+        """`threads`: cores to embed on; None is all. Raises BundleError where weights, crop and backbone do not fit,
+        EngineError where the engine or the device is not there.
         """
         self.manifest = bundle.manifest
         crop = self.manifest.crop
