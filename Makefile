@@ -77,10 +77,12 @@ default: $(VENV)/developed       ## the shipped bundle for real photos, from run
 	mkdir -p $(DEFAULT) && cp runs/default/* $(DEFAULT)
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/celeba --against tutorial --out $(DEFAULT)
 
-measure: $(VENV)/developed       ## the shipped bundle on other people: AT&T, and LFW's View 1
+measure: $(VENV)/developed       ## the shipped bundle on other people, AT&T and LFW's View 1, and how promises travel
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/att_faces --out $(DEFAULT)/att-faces
+	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-photos
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-view1 \
 	  --pairs $(DATA)/lfw/pairsDevTest.txt --choose-on $(DATA)/lfw/pairsDevTrain.txt
+	$(BIN)/python scripts/transfer.py default
 
 cards: $(VENV)/developed         ## the model cards, from manifests and reports
 	$(BIN)/python scripts/card.py default tutorial

@@ -3,10 +3,12 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import terminal
 
 from model import bundle
+from model.manifest import read
 from model.reports.model_card import card, is_of
 
 
@@ -21,14 +23,19 @@ def main() -> None:
 
 
 def text(folder: Path) -> str:
-    """The card of the bundle in `folder`. Reports of another bundle or of other thresholds are printed and left out."""
-    manifest = bundle.load(folder).manifest
+    """The card of the bundle in `folder`."""
+    return card(read(folder), reports(folder))
+
+
+def reports(folder: Path) -> list[dict[str, Any]]:
+    """The reports on people in `folder`; those of another bundle or of other thresholds are printed and left out."""
+    manifest = read(folder)
     reports = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/report.json"))}
     measured = {path: report for path, report in reports.items() if "rates" in report}
     for path, report in measured.items():
         if not is_of(manifest, report):
             print(f"left out {path}: measured with another bundle or other thresholds")
-    return card(manifest, [report for report in measured.values() if is_of(manifest, report)])
+    return [report for report in measured.values() if is_of(manifest, report)]
 
 
 if __name__ == "__main__":

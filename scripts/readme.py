@@ -15,11 +15,12 @@ from benchmarks.results import Results
 
 from model.bundle import SHIPPED
 from model.manifest import Calibration, Manifest, read
+from model.reports import transfer
 from model.reports.markdown import table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "scripts/results"
-DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces"}
+DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's View 1 photos"}
 _BLOCK = "<!-- {name}: written by `make readme` -->\n{text}\n<!-- end of {name} -->"
 
 
@@ -78,6 +79,7 @@ def default_bundle(folder: Path) -> str:
             f"{learnt}Thresholds were chosen on {chose:,} other people of {_name(calibration.data.name)}.\n"
             f"At its threshold for FMR {level:g}, on people it never saw, with 95 % intervals:",
             table(head, rows),
+            transfer.markdown(transfer.transfers([report for report in reports if "rates" in report], DATA_SETS)),
             *(_lfw(measured) for measured in reports if "fnmr_at" in measured and "rates" not in measured),
         ]
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.manifest import Level, Manifest, contract_id
-from model.reports import sections
+from model.reports import sections, transfer
 from model.reports.markdown import table
 
 _PURPOSE = """\
@@ -55,7 +55,7 @@ def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
         "\n".join(f"- {licence}" for licence in manifest.licences) or "none recorded",
         "## How well it decides",
         _decisions(manifest),
-        *filter(None, [sections.undisclosed(manifest.training)]),
+        *filter(None, [transfer.markdown(transfer.transfers(reports)), sections.undisclosed(manifest.training)]),
         *map(_measured, reports),
         "## Limits",
         _LIMITS,

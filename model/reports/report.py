@@ -19,7 +19,9 @@ share of pairs of one person told apart. GFMR, GFNMR: the same over all pairs, w
 matches nobody. Intervals are 95 %: rates at thresholds have the wider of exact binomial and a bootstrap over people,
 the other figures the bootstrap; bands in the plots are pointwise. People, not pairs, are resampled, since pairs that
 share a person are not independent. Where all people are alike, a bootstrap has no width: the interval then reaches
-3 / people to either side (the rule of three). "As promised": whether the interval here holds the level asked for."""
+3 / people to either side (the rule of three). Transfer: the FMR here over the level: 1 is as promised. "As promised":
+whether the interval here holds the level asked for. "Promised": the interval for as many other people as chose the
+threshold."""
 
 
 def write(

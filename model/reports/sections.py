@@ -8,7 +8,7 @@ from model.evaluation.evaluation import Evaluation, RatesAtThreshold
 from model.manifest import Calibration, Level, Training
 from model.reports.markdown import table
 
-_FEW = 30
+FEW_ERRORS = 30
 """Fewer errors than this make a rate uncertain: the "rule of 30" of ISO/IEC 19795-1, annex B."""
 
 
@@ -23,7 +23,8 @@ def in_plain_words(evaluation: Evaluation, calibration: Calibration | None) -> s
     failures = evaluation.acquisition
     return (
         f"Of pairs of **strangers** among these people, {strangers} is taken for one person "
-        f"(95 %: {_often(rate.fmr.ci95)}); {rate.level:g} was asked for when the threshold was chosen, {on}. "
+        f"(95 %: {_often(rate.fmr.ci95)}); {rate.level:g} was asked for when the threshold was chosen, {on}: "
+        f"**{rate.fmr.value / rate.level:.2g} times** what was promised. "
         f"Of pairs of photos of **one person**, {100 * rate.fnmr.value:.1f} % are told apart (95 %: "
         f"{100 * rate.fnmr.ci95[0]:.1f} to {100 * rate.fnmr.ci95[1]:.1f} %). In {failures.failures} of "
         f"{failures.pictures} photos no face could be used; such a photo is refused, never decided about. A finer "
@@ -51,14 +52,22 @@ def thresholds(evaluation: Evaluation, calibration: Calibration | None) -> str:
     """The bundle's thresholds on these people: promised and measured rates, with and without failures to acquire."""
     measured = {rate.level: rate for rate in evaluation.rates}
     rows = [_level(evaluation, level, measured.get(level.fmr)) for level in (calibration.levels if calibration else ())]
-    head = ["level (FMR)", "threshold", "FMR here (95 %)", "promised (95 %)", "as promised", "FNMR here (95 %)"]
+    head = [
+        "level (FMR)",
+        "threshold",
+        "FMR here (95 %)",
+        "promised (95 %)",
+        "transfer (95 %)",
+        "as promised",
+        "FNMR here (95 %)",
+    ]
     return table([*head, "errors: FMR; FNMR", "GFMR, GFNMR"], rows)
 
 
 def _level(evaluation: Evaluation, level: Level, rate: RatesAtThreshold | None) -> list[str]:
     point = level.operating_point
     if rate is None or point is None:
-        return [f"{level.fmr:g}", f"not supported: {level.reason}", *[""] * 6]
+        return [f"{level.fmr:g}", f"not supported: {level.reason}", *[""] * 7]
     fmr, fnmr = (
         evaluation.acquisition.generalised_fmr(rate.fmr.value, evaluation.impostor_pairs),
         evaluation.acquisition.generalised_fnmr(rate.fnmr.value, evaluation.genuine_pairs),
@@ -68,7 +77,9 @@ def _level(evaluation: Evaluation, level: Level, rate: RatesAtThreshold | None) 
     promised = f"{point.fmr_ci95[0]:.4g} to {point.fmr_ci95[1]:.4g}"
     verdict = "same people" if evaluation.people_that_chose_thresholds else _verdict(level.fmr, rate.fmr.ci95)
     general = f"{fmr:.4g}, {fnmr:.4g}"
-    rates = [with_interval(rate.fmr), promised, verdict, with_interval(rate.fnmr)]
+    low, high = (end / level.fmr for end in rate.fmr.ci95)
+    transfer = f"{rate.fmr.value / level.fmr:.2g} ({low:.2g} to {high:.2g})"
+    rates = [with_interval(rate.fmr), promised, transfer, verdict, with_interval(rate.fnmr)]
     return [f"{level.fmr:g}", f"{rate.threshold:.6f}", *rates, error_counts, general]
 
 
@@ -92,7 +103,7 @@ def errors(count: int, pairs: int) -> str:
     """The number of errors, marked where it is too small for a reliable rate."""
     if count == 0:
         return f"0 of {pairs}: the rate is at most {3 / pairs:.2g}, were they independent"
-    return f"{count}, fewer than {_FEW}: uncertain" if count < _FEW else f"{count}"
+    return f"{count}, fewer than {FEW_ERRORS}: uncertain" if count < FEW_ERRORS else f"{count}"
 
 
 def people(evaluation: Evaluation, calibration: Calibration | None) -> str:
