@@ -37,6 +37,7 @@ def _levels(levels: Sequence[Level]) -> list[LevelAnswer]:
             fmr=level.fmr,
             threshold=level.operating_point.threshold if level.operating_point else None,
             operating_point=level.operating_point and OperatingPoint.model_validate(level.operating_point),
+            with_warning=[OperatingPoint.model_validate(point) for point in level.with_warning],
             reason=level.reason,
         )
         for level in levels

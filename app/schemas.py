@@ -77,6 +77,15 @@ class OperatingPoint(Shape):
     impostor_pairs: int = Field(description="Pairs of strangers behind the FMR", examples=[2398836])
     genuine_pairs: int = Field(description="Pairs of one person behind the FNMR", examples=[11274])
     people: int = Field(examples=[799])
+    measured_on: str = Field(
+        description="`all`: rates are of all pairs. A warning: those of `/verify` about a picture that bears it, of "
+        "pairs of which a picture at least bears it, where enough were measured; the threshold is the same for all",
+        examples=["all"],
+    )
+    measured_fmr: Rate | None = Field(
+        description="The FMR of these pairs at the threshold; null where the bundle was calibrated before 0.2",
+        examples=[0.000999],
+    )
 
 
 class FmrEstimate(Shape):
@@ -215,6 +224,9 @@ class Level(Shape):
         description="null where the calibration data cannot support the level", examples=[0.340853]
     )
     operating_point: OperatingPoint | None
+    with_warning: list[OperatingPoint] = Field(
+        description="The rates at the same threshold for pictures that bear a warning, where enough were measured"
+    )
     reason: str | None = Field(description="Why the level is not supported", examples=[None])
 
 

@@ -1,6 +1,7 @@
 """Decides: takes a distance and a false match rate, returns same or different and what that means. The whole policy."""
 
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -49,6 +50,7 @@ class Policy:
             raise BundleError(f"bundle '{manifest.name}' has no operating points: it was never calibrated")
         self._calibration: Calibration = manifest.calibration
         self.operating_points = self._calibration.operating_points
+        self._with_warning = {level.fmr: level.with_warning for level in self._calibration.levels}
         self.default_fmr = self._calibration.default_fmr if default_fmr is None else default_fmr
         if self.default_fmr not in self.operating_points:
             supported = ", ".join(f"{fmr:g}" for fmr in self.operating_points) or "none"
@@ -67,9 +69,18 @@ class Policy:
             raise LevelNotSupported from None
         return point if comparisons == 1 else self._shared(point, comparisons)
 
-    def decide(self, distance: float, fmr: float | None = None, comparisons: int = 1) -> Decision:
-        """Judges the smallest distance of so many comparisons at their common level. Raises LevelNotSupported."""
+    def decide(
+        self, distance: float, fmr: float | None = None, comparisons: int = 1, warnings: Collection[str] = ()
+    ) -> Decision:
+        """Judges the smallest distance of so many comparisons at their common level. Raises LevelNotSupported.
+
+        `warnings`: those of the pictures. The rates of the operating point, never its threshold, are then those of such
+        pictures, where they were measured: of several warnings, those with the highest FMR.
+        """
         point = self.operating_point(fmr, comparisons)
+        if comparisons == 1:
+            measured = [borne for borne in self._with_warning[point.fmr] if borne.measured_on in warnings]
+            point = max(measured, key=lambda borne: borne.measured_fmr or 0.0, default=point)
         return Decision(distance <= point.threshold, distance, point, self._estimate(distance).of(comparisons))
 
     def _shared(self, point: OperatingPoint, comparisons: int) -> OperatingPoint:

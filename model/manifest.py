@@ -102,7 +102,9 @@ class Training(Strict, frozen=True):
 class OperatingPoint(Strict, frozen=True):
     """A threshold and the error rates behind it: `fmr` is the level asked for, the intervals are measured.
 
-    `Calibration.intervals` says what they hold.
+    `Calibration.intervals` says what they hold. `measured_on`: "all" pictures, or a warning: then the rates are of the
+    pairs of which a picture at least bears it, and `people` those who have such a picture. `measured_fmr`: the FMR of
+    these pairs at the threshold; where all pictures are meant, bundles before 0.2 have none.
     """
 
     fmr: Share
@@ -113,14 +115,20 @@ class OperatingPoint(Strict, frozen=True):
     impostor_pairs: Count
     genuine_pairs: Count
     people: Count
+    measured_on: str = "all"
+    measured_fmr: Share | None = None
 
 
 class Level(Strict, frozen=True):
-    """A false match rate and its operating point, or the reason why the data cannot support it."""
+    """A false match rate and its operating point, or the reason why the data cannot support it.
+
+    `with_warning`: the rates at the same threshold for pictures that bear a warning, where the data supports them.
+    """
 
     fmr: Share
     operating_point: OperatingPoint | None
     reason: str | None = None
+    with_warning: tuple[OperatingPoint, ...] = ()
 
 
 class TailPoint(Strict, frozen=True):

@@ -22,6 +22,7 @@ from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.evaluation.scoring import untrained, who_chose
 from model.manifest import Calibration, Level, Manifest
+from model.reports import sections
 from model.reports.markdown import table
 from model.search import SearchPolicy
 
@@ -97,6 +98,7 @@ def report(calibration: Calibration, gallery: int) -> str:
         "Of 100 samples of as many other people, 95 show a rate inside these intervals (prediction intervals).",
         "The last column assumes that the comparisons of one stranger are independent: 1 - (1 - FMR)^people.",
     ]
+    lines += filter(None, [sections.with_warning(calibration.levels)])
     if not own and calibration.genuine_tail:
         lines.append(
             f"Nobody here has two pictures: FNMRs are those of the {calibration.genuine_tail.pairs} genuine pairs of "

@@ -111,7 +111,9 @@ class Verifier:
         first, second = batched.values
         distance = float(distances(first, second))
         faces = {"image1": self._judged(one.faces, first), "image2": self._judged(two.faces, second)}
-        return Verification(self.policy.decide(distance, fmr), faces, _timings([one, two], [batched]))
+        warnings = {warning for face in faces.values() for warning in face.warnings}
+        decision = self.policy.decide(distance, fmr, warnings=warnings)
+        return Verification(decision, faces, _timings([one, two], [batched]))
 
     async def verify_all(
         self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf, caller: str = ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.people import DataError, Fingerprint, PeopleFolder, digest
-from model.faces.face import Face, FaceFinder, NoFaceFound, Quality, read_face
+from model.faces.face import Face, FaceFinder, FaceWarning, NoFaceFound, Quality, read_face
 from model.images import InvalidImage, UnsupportedFormat
 from model.manifest import DataSource
 
@@ -42,6 +42,7 @@ class Dataset:
     files: tuple[str, ...]  # (pictures,) names without their folder
     qualities: tuple[Quality, ...]  # (pictures,)
     skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[tuple[FaceWarning, ...], ...] = ()  # (pictures,), where they were kept
     lost: tuple[tuple[str, int], ...] = ()  # people of whom no picture gave a crop, and how many pictures that were
 
     @property
@@ -68,6 +69,7 @@ class Dataset:
             labels=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
             files=tuple(self.files[picture] for picture in pictures),
             qualities=tuple(self.qualities[picture] for picture in pictures),
+            warnings=tuple(self.warnings[picture] for picture in pictures) if self.warnings else (),
             lost=(),
         )
 
@@ -109,6 +111,7 @@ def load(
         labels=np.repeat(np.arange(len(people)), [len(pictures[person]) for person in people]),
         files=tuple(picture.name for picture in chosen),
         qualities=tuple(picture.face.quality for picture in chosen if picture.face),
+        warnings=tuple(picture.face.warnings for picture in chosen if picture.face),
         skipped=tuple(skipped),
         lost=_lost([person for person in read if not pictures[person]], skipped),
     )

@@ -89,6 +89,7 @@ def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> Op
         impostor_pairs=len(scores.impostor_distances),
         genuine_pairs=len(scores.genuine_distances),
         people=scores.people,
+        measured_fmr=rounded(float(rates.fmr[index])),
     )
 
 

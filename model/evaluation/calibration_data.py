@@ -13,6 +13,7 @@ from model.error_rates.scores import Scores
 from model.evaluation.calibration import calibrate
 from model.evaluation.identification import identification_of
 from model.evaluation.scoring import score
+from model.evaluation.with_warning import with_warnings
 from model.manifest import Calibration, GenuineTail, Histogram, Histograms
 
 _DISTANCE_BINS = 60
@@ -27,13 +28,15 @@ def calibrate_dataset(
 
     Where nobody has two pictures, FNMRs are those of `fallback_genuine`. Raises DataError as `calibrate` does.
     """
-    scores = score(embeddings, dataset.labels, all_pairs(dataset.labels))
-    return msgspec.structs.replace(
+    pairs = all_pairs(dataset.labels)
+    scores = score(embeddings, dataset.labels, pairs)
+    calibration = msgspec.structs.replace(
         calibrate(scores, dataset.source, fallback_genuine=fallback_genuine),
         histograms=_histograms(scores, dataset),
         domain=domain_of(embeddings, dataset.qualities, len(dataset.people)),
         identification=identification_of(embeddings, dataset.labels),
     )
+    return with_warnings(calibration, dataset, embeddings, pairs, scores) if dataset.warnings else calibration
 
 
 def _histograms(scores: Scores, dataset: Dataset) -> Histograms:

@@ -111,6 +111,8 @@ def _decisions(manifest: Manifest) -> str:
             map(_level, calibration.levels),
         ),
     ]
+    if borne := sections.with_warning(calibration.levels):
+        lines += ["", borne]
     tail = calibration.genuine_tail
     if tail and tail.data != calibration.data:
         lines += ["", f"The FNMRs are of other people: {tail.pairs} genuine pairs of `{tail.data.name}`."]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model.error_rates.intervals import Estimate
 from model.evaluation.breakdown import GroupRates, PersonErrors
 from model.evaluation.evaluation import Evaluation, RatesAtThreshold
-from model.manifest import Calibration, Level, Training
+from model.manifest import Calibration, Level, OperatingPoint, Training
 from model.reports.markdown import table
 
 FEW_ERRORS = 30
@@ -41,6 +41,38 @@ def undisclosed(training: Training) -> str:
         f"**Whom {' and '.join(training.undisclosed)} learnt from is not published**: people measured here may be "
         "among them, and then the rates for other people are higher."
     )
+
+
+def with_warning(levels: Sequence[Level]) -> str:
+    """What the thresholds give for pictures that bear a warning; empty where too few were measured."""
+    rows = [
+        [
+            f"`{point.measured_on}`",
+            f"{level.fmr:g}",
+            *("{:.3g} ({:.3g} to {:.3g})".format(*rate) for rate in _rates_of(point)),
+            f"{point.impostor_pairs:,}, {point.genuine_pairs:,}",
+            f"{point.people:,}",
+        ]
+        for level in levels
+        for point in level.with_warning
+    ]
+    if not rows:
+        return ""
+    return "For pairs of which a picture at least bears a warning, at the same thresholds:\n\n" + table(
+        [
+            "warning",
+            "level (FMR)",
+            "FMR measured (95 %)",
+            "FNMR (95 %)",
+            "impostor, genuine pairs",
+            "people who have one",
+        ],
+        sorted(rows, key=lambda row: row[0]),
+    )
+
+
+def _rates_of(point: OperatingPoint) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    return (point.measured_fmr or 0.0, *point.fmr_ci95), (point.fnmr, *point.fnmr_ci95)
 
 
 def _often(interval: tuple[float, float]) -> str:

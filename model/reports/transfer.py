@@ -59,7 +59,7 @@ def markdown(measured: Sequence[Transfer]) -> str:
     return (
         "**Transfer** is the FMR realised on people who did not choose the threshold over the FMR promised. The worst: "
         f"on {worst.data}, at the threshold for FMR {worst.level:g}, **{worst.ratio:.2g} times** as many strangers are "
-        f"taken for one person as promised (95 %: {_interval(worst)}; {_errors(worst)}).\n\n"
+        f"taken for one person as promised (95 %: {_interval(worst)}; false matches: {_errors(worst)}).\n\n"
         + table(_HEAD, map(_row, measured))
     )
 

@@ -107,3 +107,28 @@ def test_the_estimate_of_several_comparisons_is_a_bound(manifest: Manifest) -> N
     assert five.value == pytest.approx(5 * one.value)
     assert five.ci95 == pytest.approx((one.ci95[0], 5 * one.ci95[1]))
     assert policy.decide(99.0, 0.1, 5).fmr_estimate.value == 1
+
+
+def test_a_picture_with_a_warning_has_the_rates_of_such_pictures(manifest: Manifest) -> None:
+    calibration = manifest.calibration
+    assert calibration is not None
+    point = calibration.operating_points[0.01]
+    turned, blurred = (
+        msgspec.structs.replace(point, measured_on=warning, measured_fmr=fmr, fmr_ci95=(fmr / 2, fmr * 2))
+        for warning, fmr in (("head_turned", 0.05), ("blurred", 0.02))
+    )
+    levels = [
+        msgspec.structs.replace(level, with_warning=(turned, blurred)) if level.fmr == 0.01 else level
+        for level in calibration.levels
+    ]
+    changed = msgspec.structs.replace(calibration, levels=tuple(levels))
+    policy = Policy(msgspec.structs.replace(manifest, calibration=changed))
+    distance = point.threshold / 2
+    assert policy.decide(distance).operating_point == point
+    assert policy.decide(distance, warnings=["dark"]).operating_point == point
+    assert policy.decide(distance, warnings=["blurred"]).operating_point == blurred
+    assert policy.decide(distance, warnings=["blurred", "head_turned"]).operating_point == turned
+    assert policy.decide(distance, 0.1, warnings=["blurred"]).operating_point.measured_on == "all"
+    for warnings in ([], ["head_turned"]):  # the rates differ, the decision never does
+        for near in (point.threshold, np.nextafter(point.threshold, 2)):
+            assert policy.decide(near, warnings=warnings).same == policy.decide(near).same
