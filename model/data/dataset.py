@@ -84,8 +84,7 @@ def load(
     """Reads, decodes and crops every picture once, by the same code that serves requests.
 
     `only`: the names of people, if not all. Pictures that cannot be used, and people with fewer than `min_pictures`
-    good ones, are skipped and listed.
-    Raises DataError where fewer than two people are left.
+    good ones, are skipped and listed. Raises DataError where fewer than two people are left.
     """
     chosen_people = {*(folder.files if only is None else only)}
     files = {person: paths for person, paths in folder.files.items() if person in chosen_people}
