@@ -67,17 +67,17 @@ def protocols() -> str:
 
 def default_bundle(folder: Path) -> str:
     """What the reports in a bundle's folder say: of all pairs of people, and of lists of pairs."""
-    manifest, paths = read(folder), [folder / "report.json", *sorted(folder.glob("*/report.json"))]
+    manifest, paths = read(folder), [*sorted(folder.glob("*/report.json")), folder / "report.json"]
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     calibration, level = _calibration(manifest), _calibration(manifest).default_fmr
     rows = [_unseen(measured, level) for measured in reports if "rates" in measured]
-    head = ["people never seen", "pairs: genuine, impostor", "equal error rate", "FMR", "FNMR", "FNMR by person"]
+    head = ["people", "pairs: genuine, impostor", "equal error rate", "FMR", "FNMR", "FNMR by person"]
     trained, chose = len(manifest.training.data.people), len(calibration.data.people)
     learnt = f"It was trained on {trained:,} people of {_name(manifest.training.data.name)}. " if trained else ""
     return "\n\n".join(
         [
-            f"{learnt}Thresholds were chosen on {chose:,} other people of {_name(calibration.data.name)}.\n"
-            f"At its threshold for FMR {level:g}, on people it never saw, with 95 % intervals:",
+            f"{learnt}Thresholds were chosen on {chose:,} people of {_name(calibration.data.name)}.\n"
+            f"At its threshold for FMR {level:g}, on people who were in neither, with 95 % intervals:",
             table(head, rows),
             transfer.markdown(transfer.transfers([report for report in reports if "rates" in report], DATA_SETS)),
             *(_lfw(measured) for measured in reports if "fnmr_at" in measured and "rates" not in measured),

@@ -254,7 +254,7 @@ def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path:
     assert manifest.calibration is not None
     assert (len(manifest.training.data.people), len(manifest.calibration.data.people)) == (5, 9)
     assert Policy(manifest).operating_point().people == 9
-    assert "starts from a resnet29 with a detector" in script(
+    assert "starts from a sface with a detector" in script(
         "train.py", *arguments[:-1], tmp_path / "no", "--init", "tutorial", status=1
     )
 

@@ -16,7 +16,7 @@ def contrastive(first: Tensor, second: Tensor, genuine: Tensor, margin: float = 
 
 
 def contrastive_of_all(
-    embeddings: Tensor, reference: Tensor, labels: Tensor, margin: float = 0.45, near: float = 0.25, doubt: float = 0.5
+    embeddings: Tensor, reference: Tensor, labels: Tensor, margin: float, near: float, doubt: float
 ) -> Tensor:
     """The contrastive loss of all pairs of a batch that still have something to learn, for unit vectors.
 

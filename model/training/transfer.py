@@ -34,13 +34,15 @@ class TransferRecipe:
     """Everything that decides the weights, besides the start and the data."""
 
     name: str = "transfer"
-    backbone: str = "resnet29"
+    backbone: str = "sface"
     rounds: int = 24  # of 100 steps each
     pairs_of_pictures: int = 16  # of one person each, in a step
     single_pictures: int = 32  # of anybody, in a step
     learning_rate: float = 1e-4
     pairs_weight: float = 0.2  # of the contrastive loss against the distance to the targets
-    margin: float = 0.45  # of strangers; at FMR 1e-3 the start's threshold is 0.36
+    near: float = 0.6  # pairs of one person this close have nothing to learn
+    margin: float = 1.2  # of strangers; at FMR 1e-3 the start's threshold is about 1.1
+    doubt: float = 1.3  # pairs of one person farther apart than this by the targets are taken for wrong labels
     mix: float = 1.0  # share of the trained weights in the result; the rest is the start's
     calibration_people: int = 800  # held out of training, to choose thresholds on
     test_people: int = 300  # with two pictures or more, held out of everything
@@ -111,7 +113,8 @@ def _step(run: TransferRun, data: DistillationData, step: int, rng: np.random.Ge
     run.network.train()
     embeddings = run.network(augmented(data.wide_crops[chosen], rng))
     to_target = (embeddings - wanted).square().sum(dim=1).mean()
-    pairs = contrastive_of_all(embeddings, wanted, torch.from_numpy(data.labels[chosen]), recipe.margin)
+    labels = torch.from_numpy(data.labels[chosen])
+    pairs = contrastive_of_all(embeddings, wanted, labels, recipe.margin, recipe.near, recipe.doubt)
     run.optimizer.zero_grad()
     (to_target + recipe.pairs_weight * pairs).backward()
     for group in run.optimizer.param_groups:
