@@ -1,5 +1,10 @@
 """Fixtures that more than one file uses; each is a real thing, made small."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: workers are as many as cores already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import random
 import zlib
 from collections.abc import AsyncIterator
