@@ -304,8 +304,8 @@ def test_swagger_works_at_the_first_click(browser: Browser, service: Running, ph
     with Visitor(browser, service.address) as visitor:
         page = visitor.page
         page.goto(f"{service.address}/docs")
-        for route, files in (("verify", ["one", "other"]), ("embed", ["one"]), ("model", [])):
-            block = page.locator(f"#operations-default-{route}")
+        for route, files in (("verify", ["one", "other"]), ("embed", ["one"]), ("get_model", [])):
+            block = page.locator(f"#operations-verification-{route}")
             block.locator(".opblock-summary-control").click()
             block.locator(".try-out__btn").click()
             for field, photo in enumerate(files):
