@@ -123,7 +123,7 @@ class DecoderPool:
         return task
 
     async def _started(self, place: _Place) -> Child:
-        """Three tries, each with a server of its own where the last one failed."""
+        """Three tries, each with a new server where the last one failed to start a child."""
         for _ in range(_TRIES):
             try:
                 async with self._starting:
@@ -132,15 +132,23 @@ class DecoderPool:
                 continue
             try:
                 child = await server.child(self._limits, self._file_bytes)
+            except OSError:
+                self._close(server)
+                continue
+            try:
                 await _greet(child)
             except (OSError, LostError):
-                server.close()
-                if self._server is server:
-                    self._server = None
-                continue
+                continue  # no fault of the server: to end it would take the other places' new children as well
             child.on_end = partial(self._replace, place, child)
             return child
+        if self._server:
+            self._close(self._server)
         raise NoChildError
+
+    def _close(self, server: Server) -> None:
+        server.close()
+        if self._server is server:
+            self._server = None
 
     def _replace(self, place: _Place, child: Child) -> "asyncio.Task[int]":
         """Ends a child, and gives the signal that ended it, if that was not this."""

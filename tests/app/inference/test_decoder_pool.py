@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import makers
 import numpy as np
@@ -322,6 +323,30 @@ async def test_where_children_end_as_soon_as_they_begin_none_is_ready() -> None:
             await pool.decode(GOOD)
         with pytest.raises(NoChildError):
             await pool.check()
+
+
+async def test_a_child_that_is_killed_as_soon_as_it_begins_takes_no_server_with_it(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, unlucky = Child.ask, iter([True, True])
+
+    async def ask_or_die(child: Child, *arguments: Any) -> WorkingCopy:
+        if next(unlucky, False):
+            os.kill(child.pid, signal.SIGKILL)
+            await until(lambda: not alive(child.pid))
+            raise LostError
+        return await ask(child, *arguments)
+
+    assert pool._server is not None
+    server = pool._server.process.pid
+    lost = (await pids(pool))[0]
+    monkeypatch.setattr(Child, "ask", ask_or_die)
+    os.kill(lost, signal.SIGKILL)
+    await until(lambda: not alive(lost))
+    assert (await pool.decode(GOOD)).size == (92, 112)
+    await pids(pool)
+    assert pool._server is not None
+    assert pool._server.process.pid == server
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
