@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import admission, exchange, json_bodies, keys, uploads
+from app import admission, bounded_request, json_bodies, keys, origins, uploads
 from app.gallery import records
 from app.inference import batching, comparison, decoder_pool, enrolment
 from app.inference.verifier import RefusedImageError
+from app.request_context import context_of
 from app.schemas import Problem
 from model import decision, images
 from model.embedding import embedder
@@ -28,7 +29,7 @@ class ErrorKind(Enum):
     The code is the name in small letters; an Enum takes no name twice, so no code can have two texts.
     """
 
-    HEAD_INVALID = 400, "The request's head is not valid HTTP/1.1, or it is larger than this service takes."
+    HEAD_INVALID = 400, "The request's head or chunks are not valid HTTP/1.1, or larger than this service takes."
     MULTIPART_INVALID = 400, "The body is not valid multipart/form-data, or it broke off."
     JSON_INVALID = 400, "The body is not a JSON object."
     UNAUTHORIZED = (
@@ -36,6 +37,7 @@ class ErrorKind(Enum):
         "The request needs exactly one known API key; a service without keys serves only its own machine.",
     )
     FORBIDDEN = 403, "Your API key is not for this: it lacks the scope."
+    ORIGIN_NOT_ALLOWED = 403, "A service without keys serves neither this Host nor requests from other web sites."
     NOT_FOUND = 404, "There is nothing at this path."
     PERSON_NOT_FOUND = 404, "Nobody is enrolled under this id."
     PHOTO_NOT_FOUND = 404, "The person has no such photo, or none at all."
@@ -97,11 +99,12 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     ClientDisconnect: ErrorKind.MULTIPART_INVALID,
     uploads.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
     json_bodies.JsonInvalidError: ErrorKind.JSON_INVALID,
-    exchange.HeadError: ErrorKind.HEAD_INVALID,
+    bounded_request.HeadError: ErrorKind.HEAD_INVALID,
     keys.UnauthorizedError: ErrorKind.UNAUTHORIZED,
-    exchange.RequestTimeoutError: ErrorKind.REQUEST_TIMEOUT,
+    origins.OriginError: ErrorKind.ORIGIN_NOT_ALLOWED,
+    bounded_request.RequestTimeoutError: ErrorKind.REQUEST_TIMEOUT,
     comparison.ContractMismatchError: ErrorKind.CONTRACT_MISMATCH,
-    exchange.BodyTooLargeError: ErrorKind.BODY_TOO_LARGE,
+    bounded_request.BodyTooLargeError: ErrorKind.BODY_TOO_LARGE,
     uploads.FileTooLargeError: ErrorKind.FILE_TOO_LARGE,
     uploads.NotMultipartError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
     json_bodies.NotJsonError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
@@ -168,8 +171,8 @@ def problem_response(error: Exception, request_id: str) -> Response:
     kind = kind_of(error)
     problem = problem_of(kind, request_id, getattr(error, "image", None))
     headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
-    if kind.retry_after:
-        headers["Retry-After"] = str(kind.retry_after)
+    if retry_after := getattr(error, "retry_after", kind.retry_after):
+        headers["Retry-After"] = str(retry_after)
     if kind in _CLOSING:
         headers["Connection"] = "close"
     headers |= getattr(error, "headers", None) or {}
@@ -178,8 +181,9 @@ def problem_response(error: Exception, request_id: str) -> Response:
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    request.state.code = kind_of(error).code
-    return problem_response(error, request.state.request_id)
+    context = context_of(request)
+    context.code = kind_of(error).code
+    return problem_response(error, context.id)
 
 
 def install(service: FastAPI) -> None:

@@ -11,13 +11,14 @@ from fastapi_offline import FastAPIOffline
 from app import errors, gallery_setup, logs, openapi, operations, page, server
 from app.admission import Admission
 from app.gallery.records import GalleryError
-from app.gate import OPEN, Gate, is_open
+from app.gate import PUBLIC_PATHS, Gate, is_public
 from app.inference.batching import Batcher
 from app.inference.decoder_pool import DecoderPool
 from app.inference.finder_pool import FinderPool
 from app.inference.verifier import Verifier
 from app.keys import Keys, KeysError, read_keys
 from app.metrics import Metrics
+from app.records import recorder
 from app.routes import router
 from app.settings import Settings, SettingsError, read_settings
 from model import bundle
@@ -81,8 +82,8 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     service.state.metrics = metrics
     service.state.verifier = verifier
     service.state.readiness = operations.Readiness(check)
-    routes = OPEN | service.openapi()["paths"].keys()
-    service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, metrics=metrics, routes=routes)
+    service.state.record = record = recorder(metrics, PUBLIC_PATHS | service.openapi()["paths"].keys())
+    service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, record=record)
     return service
 
 
@@ -106,7 +107,7 @@ def _web(
     if settings.page:
         page.install(service)
     errors.install(service)
-    openapi.complete(service, lambda path: not is_open(path), policy, settings.api_keys_file is not None)
+    openapi.complete(service, lambda path: not is_public(path), policy, settings.api_keys_file is not None)
     return service
 
 
@@ -119,7 +120,7 @@ def serve() -> None:
     """For the command `facepair`: serves on the address of the settings until told to stop."""
     settings, service = _start()
     with _one_line_errors():
-        server.run(service, settings, service.state.admission)
+        server.run(service, settings, service.state.admission, service.state.record)
 
 
 def start_inside() -> FastAPI:

@@ -54,7 +54,10 @@ async def readyz(request: Request) -> schemas.Status:
     operation_id="get_metrics",
     summary="Read the service's metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(ErrorKind.UNAUTHORIZED)},
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problems(ErrorKind.UNAUTHORIZED, ErrorKind.ORIGIN_NOT_ALLOWED),
+    },
 )
 async def metrics(request: Request) -> Response:
     """Gives counts and distributions since the start, in Prometheus's text format."""

@@ -18,7 +18,8 @@ from app.inference.enrolment import Accepted, Enrolment, EnrolmentRejected, Reje
 from app.inference.identification import Identifier
 from app.inference.in_threads import InThreads
 from app.openapi import json_body, pictures_body, problems
-from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier, deadline_of
+from app.request_context import context_of
+from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier
 from app.schemas import Quality
 from app.scopes import needs
 
@@ -77,7 +78,7 @@ async def identifier_of(request: Request) -> Identifier:
 
 
 async def caller_of(request: Request) -> str:
-    return cast("str", request.state.caller)
+    return cast("str", context_of(request).caller)
 
 
 TheGallery = Annotated[Gallery, Depends(gallery_of)]
@@ -161,7 +162,7 @@ async def list_people(
     return shapes.People(
         people=[shapes.PersonSummary(**_summary(person)) for person in page.people],
         next_cursor=base64.urlsafe_b64encode(page.next_after.encode()).decode() if page.next_after else None,
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -253,7 +254,7 @@ async def enrol_photos(
         person_id,
         list(form.files.values()),
         caller,
-        deadline_of(request),
+        context_of(request).deadline,
         strict=_one_of(form.fields.get("gate", "strict"), "strict", "warn") == "strict",
         lookalike=_one_of(form.fields.get("allow_lookalike", "false"), "true", "false") == "true",
     )
@@ -267,7 +268,7 @@ async def enrol_photos(
         rejected=rejected,
         gallery=shapes.GalleryState.model_validate(enrolled.counts),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -311,11 +312,11 @@ def _person(request: Request, response: Response, person: Person) -> shapes.Pers
     response.headers["ETag"] = f'"{person.revision}"'
     response.headers["Cache-Control"] = "no-store"
     photos = [shapes.Photo.model_validate(photo) for photo in person.photos]
-    return shapes.Person(**_summary(person), photos=photos, request_id=request.state.request_id)
+    return shapes.Person(**_summary(person), photos=photos, request_id=context_of(request).id)
 
 
 def _receipt(request: Request, erased: Erased) -> shapes.Receipt:
-    return shapes.Receipt(**vars(erased), request_id=request.state.request_id)
+    return shapes.Receipt(**vars(erased), request_id=context_of(request).id)
 
 
 def _accepted(photo: Accepted) -> shapes.AcceptedPhoto:

@@ -12,6 +12,7 @@ from app.inference.comparison import compare
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
 from app.openapi import FACES2, FMR, json_body, picture_body, problems
+from app.request_context import context_of
 from app.scopes import needs
 from app.settings import Settings
 from model.faces.face import Face
@@ -32,16 +33,17 @@ def metrics_of(request: Request) -> Metrics:
     return cast("Metrics", request.app.state.metrics)
 
 
-def deadline_of(request: Request) -> float:
-    """By `time.monotonic`; set by the gate when the body is there."""
-    return cast("float", request.state.deadline)
+def limits_of(request: Request) -> tuple[float, str]:
+    """When the work must have begun, and with whom it shares."""
+    context = context_of(request)
+    return context.deadline, context.shares_as
 
 
 TheVerifier = Annotated[Verifier, Depends(verifier_of)]
 TheSettings = Annotated[Settings, Depends(settings_of)]
 
 
-CALLER = (ErrorKind.HEAD_INVALID, ErrorKind.UNAUTHORIZED)
+CALLER = (ErrorKind.HEAD_INVALID, ErrorKind.UNAUTHORIZED, ErrorKind.ORIGIN_NOT_ALLOWED)
 UPLOAD = (
     ErrorKind.MULTIPART_INVALID,
     ErrorKind.JSON_INVALID,
@@ -102,7 +104,7 @@ async def verify(
     form = await read_pictures(request, ["image1", "image2"], {"fmr": float, "faces2": str}, settings)
     fmr, faces2 = uploads.parse_rate(form.fields.get("fmr")), uploads.parse_faces2(form.fields.get("faces2"))
     judge = verifier.verify_all if faces2 == "all" else verifier.verify
-    verified = await judge(form.files["image1"], form.files["image2"], fmr, deadline_of(request), request.state.caller)
+    verified = await judge(form.files["image1"], form.files["image2"], fmr, *limits_of(request))
     record(request, response, verified.timings, list(verified.faces.values()))
     metrics_of(request).decision(verified.decision, alone=not verified.comparisons)
     point = verified.decision.operating_point
@@ -115,7 +117,7 @@ async def verify(
         fmr_estimate=schemas.FmrEstimate.model_validate(verified.decision.fmr_estimate),
         faces=schemas.VerificationFaces.model_validate(verified.faces, from_attributes=True),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
     if not verified.comparisons:
         return answer
@@ -136,7 +138,7 @@ async def embed(
 ) -> schemas.Embedding:
     """Gives the numbers that stand for a face. They are biometric data; compare them only under one `contract_id`."""
     form = await read_pictures(request, ["image"], {}, settings)
-    embedded = await verifier.embed(form.files["image"], deadline_of(request), request.state.caller)
+    embedded = await verifier.embed(form.files["image"], *limits_of(request))
     record(request, response, embedded.timings, [embedded.face])
     return schemas.Embedding(
         embedding=embedded.embedding.tolist(),
@@ -145,7 +147,7 @@ async def embed(
         normalized=verifier.manifest.normalized,
         face=schemas.Face.model_validate(embedded.face),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -175,7 +177,7 @@ async def compare_embeddings(request: Request, response: Response, verifier: The
         metric=verifier.manifest.metric,
         operating_point=schemas.OperatingPoint.model_validate(point),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -196,7 +198,7 @@ async def read_pictures(
 
 def record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:
     """Counts the faces and tells how long each stage took."""
-    request.state.timings = timings
+    context_of(request).timings = timings
     metrics_of(request).faces(faces, timings)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Server-Timing"] = ", ".join(

@@ -20,7 +20,8 @@ from app.people import (
     TheIdentifier,
     TheThreads,
 )
-from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier, deadline_of, read_pictures, record
+from app.request_context import context_of
+from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier, limits_of, read_pictures, record
 from app.schemas import Face, FmrEstimate, OperatingPoint
 from app.scopes import needs
 from model.decision import LevelNotSupported
@@ -66,7 +67,7 @@ async def identify(
     form = await read_pictures(request, ["image"], {"fpir": float, "limit": float}, settings)
     fpir = uploads.parse_rate(form.fields.get("fpir"))
     limit = _limit(form.fields.get("limit", "1"))
-    found = await identifier.identify(form.files["image"], deadline_of(request), request.state.caller, fpir, limit)
+    found = await identifier.identify(form.files["image"], *limits_of(request), fpir, limit)
     record(request, response, found.timings, [found.face])
     return shapes.Identification(
         outcome=found.outcome,
@@ -78,7 +79,7 @@ async def identify(
         face=Face.model_validate(found.face),
         gallery=shapes.GalleryState.model_validate(found.counts),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -105,7 +106,7 @@ async def verify_person(
     """
     form = await read_pictures(request, ["image"], {"fmr": float}, settings)
     fmr = uploads.parse_rate(form.fields.get("fmr"))
-    verified = await identifier.verify(person_id, form.files["image"], deadline_of(request), request.state.caller, fmr)
+    verified = await identifier.verify(person_id, form.files["image"], *limits_of(request), fmr)
     record(request, response, verified.timings, [verified.face])
     point = verified.decision.operating_point
     return shapes.PersonVerification(
@@ -119,7 +120,7 @@ async def verify_person(
         fmr_estimate=FmrEstimate.model_validate(verified.decision.fmr_estimate),
         face=Face.model_validate(verified.face),
         model=identity(verifier.manifest),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 
@@ -159,7 +160,7 @@ async def get_gallery(
         damaged_photos=[shapes.DamagedPhoto(person_id=person, photo_id=photo) for person, photo in counts.damaged],
         operating_points=levels,
         self_test=tested and shapes.SelfTest.model_validate(tested),
-        request_id=request.state.request_id,
+        request_id=context_of(request).id,
     )
 
 

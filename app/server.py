@@ -1,44 +1,66 @@
-"""The HTTP server, uvicorn, with what it lacks: deadlines for every connection, and an end that is announced."""
+"""The HTTP server: uvicorn on a socket of ours, with room for its connections and an end that is announced."""
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
-import uuid
+import time
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any, cast
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.admission import Admission
-from app.errors import problem_response
-from app.exchange import HeadError, RequestTimeoutError
+from app.connection import Connection, Connections
+from app.records import Record
 from app.settings import Settings, SettingsError
 
 _log = logging.getLogger("facepair")
 _CLOSE_SECONDS = 1
 """For connections to close once all work is done."""
+_BACKLOG = 128
+"""Connections that are accepted in one go."""
+_OTHER_DESCRIPTORS = 128
+"""Files and sockets that are no connections: the listener, decoder processes, what a library opens."""
 
 
-def run(service: ASGIApp, settings: Settings, admission: Admission) -> None:
+def run(service: ASGIApp, settings: Settings, admission: Admission, record: Record) -> None:
     """Serves until told to stop, then finishes what was let in. Raises SettingsError where it cannot listen."""
     listener = _listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"max_connections": _with_descriptors(settings.max_connections)})
     config = uvicorn.Config(
         service,
-        http=cast("type[asyncio.Protocol]", partial(Connection, settings)),
+        http=cast("type[asyncio.Protocol]", partial(Connection, Connections(settings, record))),
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=settings.max_header_bytes,
+        backlog=_BACKLOG,
+        forwarded_allow_ips=settings.trusted_proxies,  # and not what the environment says for any uvicorn
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
     _log.info("listening on http://%s:%d", settings.host, settings.port)
-    Server(config, admission, settings.drain_timeout).run([listener])
+    with suppress(KeyboardInterrupt):  # that was the signal to end, which uvicorn gives again
+        Server(config, admission, settings.drain_timeout).run([listener])
+
+
+def _with_descriptors(connections: int) -> int:
+    """Raises this process's limit of open files as far as needed; gives the number of connections that it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    if possible < wanted:
+        allowed = max(possible - _OTHER_DESCRIPTORS, possible // 2)
+        _log.warning("at most %d connections, since this process may open only %d files", allowed, possible)
+        return allowed
+    return connections
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -60,6 +82,12 @@ class Server(uvicorn.Server):
         self._admission = admission
         self._drain_timeout = drain_timeout
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, self.handle_exit)
+        await super().startup(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self._admission.draining:
             self._admission.draining = True
@@ -74,75 +102,18 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.05)
 
 
-class Connection(H11Protocol):
-    """A connection whose every state has a deadline: bringing a head, or being answered."""
+class LoopErrors:
+    """Takes the errors that nobody awaits. That no connection can be accepted is logged once a second at most.
 
-    def __init__(self, settings: Settings, **server: Any) -> None:
-        super().__init__(**server)
-        self._settings = settings
-        self._watched: object = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.idle_since = 0.0
+    asyncio reports it for each connection that it would accept.
+    """
 
-    @property
-    def busy(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+    def __init__(self) -> None:
+        self._said = -1.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(transport)
-        self._watch()
-        if len(self.connections) > self._settings.max_connections:
-            idle = [each for each in self.connections if isinstance(each, Connection) and not each.busy]
-            min(idle, key=lambda each: each.idle_since).transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def handle_events(self) -> None:
-        super().handle_events()
-        self._watch()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        self._refuse(HeadError())
-
-    def _watch(self) -> None:
-        """Starts the time of a state when it begins; what trickles in does not prolong it."""
-        state = (self.busy, self.cycle)
-        if state == self._watched:
-            return
-        self._watched = state
-        if self._timer:
-            self._timer.cancel()
-        settings = self._settings
-        if self.busy:
-            # The gate answers long before that; but a client may not take its answer.
-            seconds = settings.body_timeout + settings.request_timeout + settings.header_timeout
-        else:
-            seconds = settings.header_timeout
-            self.idle_since = self.loop.time()
-        self._timer = self.loop.call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        if self.busy or self.transport.is_closing():
-            self.transport.abort()
-        elif self.conn.trailing_data[0]:
-            self._refuse(RequestTimeoutError())
-        else:
-            self.transport.close()
-
-    def _refuse(self, error: Exception) -> None:
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.close()
-            return
-        response = problem_response(error, uuid.uuid4().hex)
-        response.headers["Connection"] = "close"
-        head = h11.Response(status_code=response.status_code, headers=response.raw_headers)
-        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not str(context.get("message")).startswith("socket.accept()"):
+            loop.default_exception_handler(context)
+        elif time.monotonic() - self._said >= 1:
+            self._said = time.monotonic()
+            _log.error("no connection can be accepted: %s", context.get("exception"))

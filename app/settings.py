@@ -39,9 +39,13 @@ class Settings(BaseSettings):
     max_photos: int = Field(20, description="Most photos of a person", ge=1, le=1000)
     page: bool = Field(True, description="Serve the page at /")
     allow_keyless: bool = Field(False, description="Without keys, serve other machines too")
+    allowed_hosts: str = Field("", description="Without keys: names, comma-separated, under which it may be called")
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1", description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed"
+    )
     requests_per_minute: int | None = Field(None, description="Quota of each key; unset: none", ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, at least")
-    threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1)
+    threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1, le=256)
     max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)
     max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
     max_pixels: int = Field(25_000_000, description="Most pixels (width x height) in a picture", ge=1)
@@ -59,12 +63,19 @@ class Settings(BaseSettings):
     max_header_bytes: int = Field(16 * 2**10, description="Largest head of a request, in bytes", ge=1024)
     header_timeout: Seconds = Field(5, description="Seconds for a connection to bring its next head")
     body_timeout: Seconds = Field(20, description="Seconds for the body to come")
+    min_upload_rate: int = Field(
+        16 * 2**10, description="Fewest bytes a second of a body, beyond FACEPAIR_HEADER_TIMEOUT", ge=1
+    )
     request_timeout: Seconds = Field(10, description="Seconds for the answer, once the body is there")
     drain_timeout: Seconds = Field(25, description="Seconds to end in, when told to stop", ge=3)
 
     @property
     def cores(self) -> int:
         return self.threads or os.cpu_count() or 1
+
+    @property
+    def host_names(self) -> list[str]:
+        return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
 
     @property
     def child_limits(self) -> ChildLimits:
@@ -78,6 +89,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process's environment. Raises SettingsError, also for a name that nobody reads."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
+    _check_service_links()
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise SettingsError(f"{name} is no setting of Facepair")
@@ -86,3 +98,12 @@ def read_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from error
+
+
+def _check_service_links() -> None:
+    """Kubernetes sets such variables for every Service in the namespace, by the Service's name."""
+    if os.environ.get(f"{PREFIX}PORT", "").startswith("tcp://"):
+        raise SettingsError(
+            f"{PREFIX}PORT is {os.environ[f'{PREFIX}PORT']}, which Kubernetes sets for a Service named facepair: "
+            "set enableServiceLinks to false in the pod, or give the Service another name"
+        )

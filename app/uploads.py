@@ -61,10 +61,17 @@ async def read_form(
     if kind != b"multipart/form-data":
         raise NotMultipartError
     body = _Body(images, fields, max_file_bytes, most)
+    boundary, delimiters = options.get(b"boundary", b""), 0
+    if not boundary:
+        raise MultipartInvalidError
     try:
-        parser = MultipartParser(options.get(b"boundary", b""), body.callbacks())
+        parser = MultipartParser(boundary, body.callbacks())
         async for chunk in request.stream():
             parser.write(chunk)
+            # The parser goes byte by byte where something looks like a delimiter: as cheap to send as dear to read.
+            delimiters += chunk.count(b"\r\n--" + boundary)
+            if delimiters > len(images) * most + len(fields):
+                raise MultipartInvalidError
     except FormParserError as error:
         raise MultipartInvalidError from error
     if not body.ended:

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import terminal
+from campaigns import attacks, requests
 from campaigns import openapi_fuzz as schema
-from campaigns import requests
 from campaigns import signals as faults
 from campaigns.harness import Campaign, Outcome
 
@@ -24,6 +24,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "swaps": requests.swapped_answers,
     "soak": requests.soak,
     "schema": schema.schemathesis,
+    "starvation": attacks.starvation,
     "kills": faults.decoder_kills,
     "terms": faults.terminations,
 }

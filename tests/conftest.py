@@ -58,7 +58,7 @@ def embedder(bundle_folder: Path) -> Embedder:
 @pytest.fixture(scope="session")
 def settings(bundle_folder: Path) -> Settings:
     """With more time than a busy machine takes: what is late is what a test makes late."""
-    return Settings(bundle=str(bundle_folder), request_timeout=60, decoder_timeout=30)
+    return Settings(bundle=str(bundle_folder), request_timeout=60, decoder_timeout=30, allowed_hosts="test, t")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def client(service: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(service, raise_app_exceptions=False)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as c,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as c,
     ):
         yield c
 

@@ -87,6 +87,16 @@ def _chunked(data: bytes, rng: Generator) -> bytes:
     return head + b"\r\nTransfer-Encoding: chunked" + separator + _any(sizes, rng) + b"\r\n" + body + b"\r\n0\r\n\r\n"
 
 
+def _shredded(data: bytes, rng: Generator) -> bytes:
+    """The body in chunks of a few bytes, with extensions and a trailer; sound, but for how little each one brings."""
+    head, found, body = data.partition(b"\r\n\r\n")
+    size, note = int(rng.integers(1, 300)), _any((b"", b";a", b";a=" + b"b" * 50), rng)
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = b"".join(b"%x%b\r\n%b\r\n" % (len(piece), note, piece) for piece in pieces)
+    head = head.replace(b"Content-Length", b"X-Length")
+    return head + b"\r\nTransfer-Encoding: chunked" + found + chunks + b"0\r\nTrailer: x\r\n\r\n"
+
+
 def _part_header(data: bytes, rng: Generator) -> bytes:
     start, separator, rest = data.partition(b"--b\r\n")
     header, end, content = rest.partition(b"\r\n\r\n")
@@ -106,5 +116,5 @@ def _anything(data: bytes, rng: Generator) -> bytes:
 
 
 _SPOILS: Sequence[Callable[[bytes, Generator], bytes]] = (
-    _head_line, _first_line, _line_ends, _length, _chunked, _part_header, _boundary, _anything,
+    _head_line, _first_line, _line_ends, _length, _chunked, _shredded, _part_header, _boundary, _anything,
 )  # fmt: skip

@@ -94,11 +94,19 @@ async def _talk_all(service: Running, seed: int, numbers: Sequence[int]) -> Outc
             outcome.counts[" ".join(map(str, statuses)) or "closed, or nothing yet"] += 1
             if any(status >= 500 and status != 503 for status in statuses):
                 outcome.faults.append(f"case {number}: answered {statuses}")
+            if 200 in statuses and _is_doubtful(request):
+                outcome.faults.append(f"case {number}: a body of doubtful length was read")
             if statuses.count(200) > max(1, len(re.findall(rb"(?:^|\n)[A-Z]+ /\S* HTTP/", request))):
                 outcome.faults.append(f"case {number}: carried out {statuses.count(200)} times")
 
     await asyncio.gather(*(worker() for _ in range(_CONNECTIONS)))
     return outcome
+
+
+def _is_doubtful(request: bytes) -> bool:
+    """Whether a head declares its body's length in two ways, so that two readers may see two bodies."""
+    head = request.partition(b"\r\n\r\n")[0].lower()
+    return b"\r\ncontent-length:" in head and b"\r\ntransfer-encoding:" in head
 
 
 async def _talk(service: Running, request: bytes) -> bytes:

@@ -19,6 +19,7 @@ _CALLERS = 8
 _LEEWAY_SECONDS = 0.1  # between a request and the signal: later ones may find the door closed
 _EXIT_SECONDS = 25.0
 _RESTART_SECONDS = 25.0
+_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -78,7 +79,7 @@ async def _terminate(service: Running, seed: int, number: int, outcome: Outcome)
     ]
     await asyncio.sleep(np.random.default_rng([seed, number]).uniform(0.3, 1.5))
     signalled = time.monotonic()
-    service.process.terminate()
+    service.process.send_signal(_TO_END[number % len(_TO_END)])
     answered = [pair for caller in callers for pair in await caller]
     try:
         code = await asyncio.to_thread(service.process.wait, _EXIT_SECONDS)

@@ -167,7 +167,7 @@ async def test_a_fault_of_the_service_is_a_500_and_the_next_request_succeeds(
     transport = httpx.ASGITransport(service, raise_app_exceptions=False)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://t") as c,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as c,
     ):
         failed = await c.post("/verify", **files(GOOD))
         assert_problem(failed, 500, "internal_error")

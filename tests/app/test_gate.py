@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from app.gate import OPEN, Gate
-from app.inference.batching import DeadlineExceededError
+from app.gate import PUBLIC_PATHS, Gate
+from app.inference.batching import DeadlineExceededError, QueueFullError
 from app.keys import Key, Keys, KeysError, UnauthorizedError, read_keys
 from app.main import create_app
 from app.settings import Settings
@@ -69,6 +69,8 @@ class Call:
             "headers": [FORM, *announced, *self.headers] if self.method == "POST" else self.headers,
             "client": (self.client, 1) if self.client else None, "server": ("test", 80),
         }  # fmt: skip
+        if self.method != "POST" and not {b"content-length", b"transfer-encoding"} & dict(self.headers).keys():
+            self.pieces = [b""]  # without a field that says so there is no body
         await service(scope, self.receive, self.send)
         return self
 
@@ -113,16 +115,19 @@ def keyed(settings: Settings, tmp_path: Path) -> Settings:
 
 
 class Slow:
-    """A verifier that takes its time; `cancelled` tells whether it was stopped at it."""
+    """A verifier that takes its time, until told to go on; `cancelled` tells whether it was stopped at it."""
 
-    cancelled = False
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.cancelled = False
 
     async def embed(self, *_: object) -> None:
         try:
-            await asyncio.sleep(100)
+            await self.go_on.wait()
         except asyncio.CancelledError:
             self.cancelled = True
             raise
+        raise QueueFullError
 
 
 BAD_KEYS: dict[str, list[Header]] = {
@@ -162,11 +167,11 @@ async def test_only_probes_and_documentation_are_open(keyed: Settings) -> None:
     async with opened(keyed) as service:
         for path in ("/model", "/metrics", "/nothing", "/static-offline-docs", "/page"):
             assert (await Call(path=path, method="GET").to(service)).is_refused(401, "unauthorized")
-        for path in (*OPEN, "/static-offline-docs/swagger-ui.css"):
+        for path in (*PUBLIC_PATHS, "/static-offline-docs/swagger-ui.css"):
             assert (await Call(path=path, method="GET").to(service)).status in (200, 404)
         paths = service.openapi()["paths"]
         needing = {path for path, item in paths.items() for operation in item.values() if "security" in operation}
-        assert needing == {"/verify", "/embed", "/model", "/metrics"}
+        assert needing == {"/verify", "/embed", "/compare", "/model", "/metrics"}
 
 
 HERE = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
@@ -201,28 +206,94 @@ async def test_each_key_has_its_quota(keyed: Settings) -> None:
         assert (await Call([ANNA], "/model", "GET").to(service)).status == 200
 
 
-async def test_more_than_may_be_in_flight_is_refused_unread(short: FastAPI) -> None:
-    stalled = [asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(short)) for _ in range(2)]
-    await asyncio.sleep(0.02)
+async def test_more_than_may_be_worked_on_is_refused_unread(short: FastAPI) -> None:
+    whole, short.state.verifier = short.state.verifier, (slow := Slow())
+    working = [asyncio.create_task(Call().to(short)) for _ in range(2)]
+    await asyncio.sleep(0.05)
     refused = await Call().to(short)
     assert refused.is_refused(503, "overloaded")
     assert (refused.answer.headers["retry-after"], refused.read) == ("1", 0)
     assert (await Call(path="/livez", method="GET").to(short)).status == 200
-    assert [(await call).status for call in stalled] == [200, 200]
+    slow.go_on.set()
+    for call in await asyncio.gather(*working):
+        assert call.is_refused(503, "overloaded")
+    short.state.verifier = whole
     assert (await Call().to(short)).status == 200
 
 
-@pytest.mark.parametrize("announced", [True, False])
-async def test_bodies_are_bounded_together(settings: Settings, announced: bool) -> None:
+async def test_what_came_whole_when_others_had_begun_is_refused(short: FastAPI) -> None:
+    whole, short.state.verifier = short.state.verifier, (slow := Slow())
+    late = asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(short))
+    await asyncio.sleep(0.02)
+    working = [asyncio.create_task(Call().to(short)) for _ in range(2)]
+    assert (await late).is_refused(503, "overloaded")
+    slow.go_on.set()
+    await asyncio.gather(*working)
+    short.state.verifier = whole
+    assert (await Call().to(short)).status == 200
+
+
+async def test_many_uploads_that_stall_keep_nobody_out(short: FastAPI) -> None:
+    stalled = [asyncio.create_task(Call(pieces=[BODY[:99], 50.0], length=40_000).to(short)) for _ in range(100)]
+    await asyncio.sleep(0.05)
+    assert (await Call().to(short)).status == 200
+    assert {(await call).status for call in stalled} == {408}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_bodies_are_bounded_together(settings: Settings, declared: bool) -> None:
     small = settings.model_copy(update={"max_in_flight_bytes": len(BODY) + 10, "max_body_bytes": 2 * len(BODY)})
     async with opened(small) as service:
         first = asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(service))
         await asyncio.sleep(0.02)
-        refused = await Call(length=None if announced else 0).to(service)
+        refused = await Call(length=None if declared else 0).to(service)
         assert refused.is_refused(503, "overloaded")
-        assert refused.read == 0
+        assert refused.read == (0 if declared else 1)  # what is not declared is charged as it comes
         assert (await first).status == 200
         assert (await Call(length=0).to(service)).status == 200  # alone, any size is let in
+
+
+async def test_bytes_that_were_not_declared_are_charged_too(settings: Settings) -> None:
+    small = settings.model_copy(update={"max_in_flight_bytes": 2 * len(BODY)})
+    async with opened(small) as service:
+        first = asyncio.create_task(Call(pieces=[BODY[:-9], 0.2, BODY[-9:]], length=3).to(service))
+        await asyncio.sleep(0.02)
+        assert (await Call(pieces=[BODY[:-9], BODY[-9:], b""], length=3).to(service)).is_refused(503, "overloaded")
+        assert (await first).status == 200
+
+
+async def test_room_goes_to_who_brings_something(settings: Settings) -> None:
+    limits = {"max_in_flight_bytes": 3 * len(BODY), "body_timeout": 60.0, "header_timeout": 60.0}
+    async with opened(settings.model_copy(update=limits)) as service:
+        stalled = [asyncio.create_task(Call(pieces=[BODY[:-9], 50.0, BODY[-9:]]).to(service)) for _ in range(2)]
+        await asyncio.sleep(1.2)
+        assert (await Call().to(service)).status == 200
+        first, other = await asyncio.wait(stalled, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result().is_refused(408, "request_timeout") for task in first] == [True]
+        for task in other:
+            task.cancel()
+
+
+async def test_a_body_below_the_lowest_rate_is_given_up(settings: Settings) -> None:
+    limits = {"header_timeout": 1.0, "min_upload_rate": 1000, "body_timeout": 60.0}
+    pieces: list[bytes | float] = [piece for byte in BODY[:100] for piece in (bytes([byte]), 0.05)]
+    async with opened(settings.model_copy(update=limits)) as service:
+        call = await Call(pieces=pieces, length=len(BODY)).to(service)
+        assert call.is_refused(408, "request_timeout")
+        assert call.read < 50
+        fast: list[bytes | float] = [piece for n in range(0, len(BODY), 900) for piece in (0.04, BODY[n : n + 900])]
+        assert (await Call(pieces=fast).to(service)).status == 200  # as long, but faster
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/livez"), ("GET", "/model"), ("DELETE", "/embed")])
+@pytest.mark.parametrize("length", [None, 0])
+async def test_a_body_that_means_nothing_is_refused_unread(
+    short: FastAPI, method: str, path: str, length: int | None
+) -> None:
+    framing = (b"content-length", b"%d" % len(BODY)) if length is None else (b"transfer-encoding", b"chunked")
+    call = await Call([framing], path, method).to(short)
+    assert call.is_refused(413, "body_too_large")
+    assert (call.read, call.answer.headers["connection"]) == (0, "close")
 
 
 TOO_LARGE = b"P5" + bytes(60_000)
@@ -319,7 +390,7 @@ async def test_a_path_under_a_proxy_is_judged_like_any_other(keyed: Settings) ->
 
         async def under(path: str) -> int:
             async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(service, root_path="/faces"), base_url="http://t"
+                transport=httpx.ASGITransport(service, root_path="/faces"), base_url="http://localhost"
             ) as c:
                 return (await c.get(path)).status_code
 
@@ -369,7 +440,7 @@ async def test_a_length_of_thousands_of_digits_is_too_large(short: FastAPI) -> N
     assert call.is_refused(413, "body_too_large")
 
 
-def test_a_key_is_compared_with_every_digest_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_compared_once_and_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {name: Key(hashlib.sha256(name.encode()).digest()) for name in ("anna", "berta", "carla")}
     compared: list[tuple[bytes, bytes]] = []
 
@@ -381,8 +452,26 @@ def test_a_key_is_compared_with_every_digest_in_constant_time(monkeypatch: pytes
     assert Keys(known).caller(Headers({"x-api-key": "anna"}), None) == "anna"
     with pytest.raises(UnauthorizedError):
         Keys(known).caller(Headers({"x-api-key": "dora"}), None)
-    shown = [hashlib.sha256(key).digest() for key in (b"anna", b"dora")]
-    assert compared == [(digest, other) for digest in shown for other in (key.digest for key in known.values())]
+    anna, dora = (hashlib.sha256(key).digest() for key in (b"anna", b"dora"))
+    assert compared == [(anna, anna), (dora, b"")]
+
+
+def test_where_a_key_is_looked_up_is_a_secret_of_the_process() -> None:
+    """Nothing that a caller can try out says how near it is to a key, nor which of many it has."""
+    digest = hashlib.sha256(b"anna").digest()
+    one, other = ({*Keys({"anna": Key(digest)})._owners} for _ in range(2))
+    assert one.isdisjoint(other)
+    assert digest not in one
+
+
+async def test_a_hundred_thousand_keys_are_read_and_found(tmp_path: Path) -> None:
+    names = [f"key-of-{number}" for number in range(100_000)]
+    (tmp_path / "keys").write_text("\n".join(f"{hashlib.sha256(name.encode()).hexdigest()} {name}" for name in names))
+    keys = Keys(read_keys(tmp_path / "keys"))
+    for name in names[::9999]:
+        assert keys.caller(Headers({"x-api-key": name}), None) == name
+    with pytest.raises(UnauthorizedError):
+        keys.caller(Headers({"x-api-key": "key-of-nobody"}), None)
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 513, "schlüssel".encode()])
@@ -393,10 +482,13 @@ def test_what_is_no_key_opens_nothing_although_its_digest_is_known(key: bytes) -
 
 async def test_what_is_refused_for_load_costs_no_quota(keyed: Settings) -> None:
     async with opened(keyed.model_copy(update={"requests_per_minute": 2, "max_in_flight": 1})) as service:
-        first = asyncio.create_task(Call([ANNA], pieces=[BODY[:99], 0.3, BODY[99:]]).to(service))
-        await asyncio.sleep(0.02)
+        whole, service.state.verifier = service.state.verifier, (slow := Slow())
+        first = asyncio.create_task(Call([ANNA]).to(service))
+        await asyncio.sleep(0.05)
         assert (await Call([ANNA]).to(service)).is_refused(503, "overloaded")
-        assert (await first).status == 200
+        slow.go_on.set()
+        await first
+        service.state.verifier = whole
         assert (await Call([ANNA]).to(service)).status == 200
 
 
@@ -444,10 +536,97 @@ async def test_a_fault_after_the_answer_began_breaks_it_off(short: FastAPI) -> N
         raise RuntimeError("a fault")
 
     state = short.state
-    gate = Gate(
-        faulty, settings=state.settings, keys=Keys({}), admission=state.admission, metrics=state.metrics, routes=set()
-    )
+    gate = Gate(faulty, settings=state.settings, keys=Keys({}), admission=state.admission, record=state.record)
     call = Call(method="GET")
     with pytest.raises(RuntimeError, match="a fault"):
         await call.to(gate)  # type: ignore[arg-type] # is called as a service is
     assert [message["type"] for message in call.sent] == ["http.response.start"]
+
+
+LOOPBACK = ["localhost", "LOCALHOST:8000", "a.localhost", "127.0.0.1:8000", "[::1]:8000", "192.0.2.7", "test:80"]
+STRANGE = [
+    "evil.example",
+    "evil.example:8000",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "facepair",
+    "",
+    "[::1",
+]
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, *STRANGE])
+async def test_without_keys_only_names_of_ours_are_served(settings: Settings, host: str) -> None:
+    """A page whose own name was made to resolve to this machine can read nothing and have nothing done."""
+    async with opened(settings.model_copy(update={"allowed_hosts": "test, other.example"})) as service:
+        for call in (
+            Call([(b"host", host.encode())], "/metrics", "GET"),
+            Call([(b"host", host.encode()), (b"origin", b"http://" + host.encode())]),
+        ):
+            await call.to(service)
+            assert call.status == 200 if host in LOOPBACK else call.is_refused(403, "origin_not_allowed")
+        assert (await Call([(b"host", host.encode())], "/livez", "GET").to(service)).status == 200
+
+
+ELSEWHERE_IN_A_BROWSER: list[list[Header]] = [
+    [(b"origin", b"https://evil.example")],
+    [(b"origin", b"http://localhost:3000")],
+    [(b"origin", b"null")],
+    [(b"sec-fetch-site", b"cross-site")],
+    [(b"origin", b"http://localhost:80"), (b"sec-fetch-site", b"cross-site")],
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE_IN_A_BROWSER)
+async def test_other_web_sites_have_no_work_done_here(
+    settings: Settings, keyed: Settings, headers: list[Header]
+) -> None:
+    headers = [(b"host", b"localhost:80"), *headers]
+    async with opened(settings) as service:
+        call = await Call(headers).to(service)
+        assert call.is_refused(403, "origin_not_allowed")
+        assert call.read == 0
+        ours = [(b"host", b"localhost:80"), (b"origin", b"http://localhost:80"), (b"sec-fetch-site", b"same-origin")]
+        assert (await Call(ours).to(service)).status == 200
+    async with opened(keyed) as service:  # which no page of elsewhere has
+        assert (await Call([*headers, ANNA]).to(service)).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/model", "/metrics", "/livez", "/page/page.js", "/nothing"]
+)
+async def test_no_answer_is_sniffed_framed_or_kept(settings: Settings, path: str) -> None:
+    async with opened(settings) as service:
+        headers = (await Call(path=path, method="GET").to(service)).answer.headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == ("no-cache" if path in ("/", "/page/page.js") else "no-store")
+
+
+@pytest.mark.parametrize("value", [b"bytes=0-", b"bytes=999999999-", b"bytes=a", b"lines=1", b""])
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/static-offline-docs/swagger-ui.css"])
+async def test_ranges_are_ignored(settings: Settings, path: str, value: bytes) -> None:
+    async with opened(settings) as service:
+        call = await Call([(b"range", value)], path, "GET", pieces=[b""]).to(service)
+        assert (call.status, "accept-ranges" in call.answer.headers) == (200, False)
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [
+        b"\r\n--bX" * 10_000,
+        PART + b"\r\n--b\r\n" * 10_000,
+        (PART + b"x\r\n") * 10_000,
+        b"--b\r\n" + b"A: b\r\n" * 10_000,
+    ],
+    ids=["near delimiters", "empty parts", "parts", "headers"],
+)
+async def test_ten_thousand_of_anything_in_a_form_are_refused_early(settings: Settings, filling: bytes) -> None:
+    whole = PART + filling if filling.startswith(b"\r") else filling
+    pieces: list[bytes | float] = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
+    async with opened(settings) as service:
+        call = await Call(pieces=pieces).to(service)
+        assert call.status in (400, 422)
+        assert call.answer.headers["content-type"] == "application/problem+json"
+        assert call.read <= 3
+        assert (await Call().to(service)).status == 200

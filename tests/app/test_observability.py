@@ -76,7 +76,7 @@ async def test_everything_is_counted(client: httpx.AsyncClient) -> None:
 
 async def test_two_services_count_apart(settings: Settings) -> None:
     one, other = create_app(settings), create_app(settings)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(one), base_url="http://t") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(one), base_url="http://localhost") as client:
         await client.get("/livez")
     assert total(samples(one.state.metrics.text().decode()), "facepair_requests_total") == 1
     assert total(samples(other.state.metrics.text().decode()), "facepair_requests_total") == 0

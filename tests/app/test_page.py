@@ -43,7 +43,7 @@ async def test_it_is_served_with_a_policy_that_allows_nothing_inline_and_nothing
 
 async def test_it_can_be_turned_off(bundle_folder: Path) -> None:
     service = create_app(Settings(bundle=str(bundle_folder), page=False))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://localhost") as client:
         for path in ("/", "/page/page.js"):
             answer = await client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -103,7 +103,7 @@ async def test_where_no_process_that_decodes_can_be_started_it_is_not_ready_and_
 
 async def test_it_is_not_ready_when_closed(service: FastAPI) -> None:
     transport = httpx.ASGITransport(service)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["code"]) == (503, "draining")
         assert (await client.get("/livez")).status_code == 200
@@ -141,7 +141,7 @@ async def test_the_level_of_the_settings_is_the_default(bundle_folder: object, p
     transport = httpx.ASGITransport(service)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as c,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as c,
     ):
         assert (await c.post("/verify", files=two(picture, picture))).json()["operating_point"]["fmr"] == 0.1
         assert (await c.get("/model")).json()["default_fmr"] == 0.1

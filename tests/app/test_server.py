@@ -1,7 +1,9 @@
 """What only sockets show: who brings nothing, too much or too slowly, and an end that loses nobody."""
 
+import asyncio
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -19,11 +21,11 @@ import makers
 import pytest
 from services import PATIENCE, running, until
 
-from app.server import _listen
+from app.server import LoopErrors, _listen, _with_descriptors
 
 PICTURE = makers.encoded(makers.face(1), "PPM")
 BODY = b'--b\r\nContent-Disposition: form-data; name="image"; filename="f"\r\n\r\n' + PICTURE + b"\r\n--b--\r\n"
-HEAD = b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+HEAD = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 # Seconds that are short beside a test, and long beside what a good client needs on a busy machine.
@@ -48,6 +50,11 @@ class Server:
         found = re.search(r"^facepair_requests_in_flight (\d+)", metrics, flags=re.M)
         assert found is not None
         return int(found[1])
+
+    def talk(self, request: bytes) -> bytes:
+        with self.connect() as connection:
+            connection.sendall(request)
+            return rest(connection)
 
     @property
     def resident_mb(self) -> float:
@@ -193,7 +200,7 @@ def test_who_is_slow_or_large_is_closed_in_time(answers: dict[str, bytes], name:
 
 def test_a_head_may_be_as_large_as_the_setting_says(server: Server) -> None:
     with server.connect() as connection:
-        in_pieces(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 18_000, b"\r\nConnection: close\r\n\r\n")(
+        in_pieces(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 18_000, b"\r\nConnection: close\r\n\r\n")(
             connection
         )
         assert rest(connection).startswith(b"HTTP/1.1 200 ")
@@ -218,7 +225,7 @@ def test_a_connection_kept_open_is_closed_too(server: Server) -> None:
 
 def test_an_upload_after_its_refusal_is_not_read_for_ever(server: Server) -> None:
     with unharmed(server), server.connect() as connection:
-        connection.sendall(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+        connection.sendall(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n")
         with pytest.raises(ConnectionError):
             in_pieces(*[bytes(100)] * 10 * PATIENCE)(connection)
 
@@ -232,7 +239,7 @@ def test_many_idle_connections_lock_nobody_out(server: Server) -> None:
 
 def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
     """Pipelined requests for a megabyte each: more than the kernel takes off the service's hands."""
-    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with unharmed(server), server.connect() as connection:
         connection.sendall(page * 8)
         time.sleep(LIMITS["header_timeout"] + LIMITS["body_timeout"] + LIMITS["request_timeout"] + 0.5)
@@ -276,15 +283,19 @@ def test_with_nothing_to_finish_it_ends_at_once(bundle_folder: Path) -> None:
     assert (ours["route"], ours["status"], ours["caller"]) == ("/embed", 200, "keyless")
 
 
-def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_is_served(bundle_folder: Path) -> None:
+def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_gets_on(bundle_folder: Path) -> None:
     with running("facepair", bundle_folder, max_connections=20, header_timeout=60) as (address, process):
         server = Server(address, process)
         with server.connect() as served, ExitStack() as stack:
             served.sendall(REQUEST[:-99])
             until(lambda: server.in_flight == 1)
-            idle = [stack.enter_context(server.connect()) for _ in range(40)]
+            idle = []
+            for sent in range(40):
+                idle.append(stack.enter_context(server.connect()))
+                time.sleep(0.01)
+                served.sendall(REQUEST[sent - 99 : sent - 98])
             assert rest(idle[0]) == b""
-            served.sendall(REQUEST[-99:])
+            served.sendall(REQUEST[-59:])
             assert served.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
@@ -294,3 +305,27 @@ def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
         "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(600)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False).returncode == -signal.SIGALRM
+
+
+def test_room_for_connections_is_made_or_their_number_lowered(caplog: pytest.LogCaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        assert _with_descriptors(300) == 300
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (428, hard)
+        assert _with_descriptors(10) == 10
+        assert not caplog.records
+        assert _with_descriptors(10**9) == hard - 128
+        assert len(caplog.records) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_that_no_connection_can_be_accepted_is_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    loop, errors = asyncio.new_event_loop(), LoopErrors()
+    for _ in range(1000):
+        errors(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})
+    assert 1 <= len(caplog.records) < 10
+    errors(loop, {"message": "something else"})
+    assert caplog.records[-1].name == "asyncio"
+    loop.close()

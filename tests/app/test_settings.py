@@ -21,6 +21,8 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FMR", "nan"),
         ("MAX_PIXELS", "0"),
         ("PROT", "1"),
+        ("THREADS", "100000"),
+        ("PORT", "tcp://10.0.0.1:8000"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -28,6 +30,13 @@ def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPat
     with pytest.raises(SettingsError, match=f"^FACEPAIR_{name}") as caught:
         read_settings()
     assert "\n" not in str(caught.value)
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PORT", "tcp://10.0.0.1:80"), ("SERVICE_HOST", "10.0.0.1"), ("PORT_80_TCP_PROTO", "tcp")):
+        monkeypatch.setenv(f"FACEPAIR_{name}", value)
+    with pytest.raises(SettingsError, match=r"tcp://10\.0\.0\.1:80, which Kubernetes sets .*enableServiceLinks"):
+        read_settings()
 
 
 def test_settings_do_not_change() -> None:

@@ -41,7 +41,7 @@ async def test_an_upload_becomes_the_crop_that_training_saw(tmp_path: Path, name
     transport = httpx.ASGITransport(service)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://t") as c,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as c,
     ):
         for path in sorted(folder.glob("*/*")):
             assert (await c.post("/embed", files={"image": path.read_bytes()})).status_code == 200

@@ -28,7 +28,7 @@ async def default() -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(service)
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://t") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         yield client
 

@@ -68,7 +68,7 @@ async def test_most_answers_about_unseen_people_are_right_and_say_how_sure(unsee
     right: dict[bool, list[bool]] = {True: [], False: []}
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://t") as c,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as c,
     ):
         for first, second in zip(unseen.people, np.roll(unseen.people, 1), strict=True):
             for number in range(2, 11):

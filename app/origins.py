@@ -1,0 +1,50 @@
+"""Keeps web pages of elsewhere from using a service without keys through a visitor's browser; knows no key.
+
+A page that has its own name resolved to this machine (DNS rebinding) shows in Host; a page that posts here across sites
+shows in Origin or Sec-Fetch-Site. Other clients send neither.
+"""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+
+class OriginError(Exception):
+    """The request is addressed to a name that is not ours, or comes from another web site."""
+
+
+class Origins:
+    """Under which names the service may be called: addresses, names of this machine, and `names`."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = {name.lower() for name in names}
+
+    def check(self, headers: Headers) -> None:
+        """Raises OriginError."""
+        host = headers.get("host")
+        if host is not None and not self._is_ours(host):
+            raise OriginError
+        if headers.get("sec-fetch-site") == "cross-site":
+            raise OriginError
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != (host or "").lower():
+            raise OriginError
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        name = name.rstrip(".")
+        return name in self._names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    """An address stands for itself: nobody can have it resolved to another one."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
