@@ -1,7 +1,9 @@
 """What only sockets show: who brings nothing, too much or too slowly, and an end that loses nobody."""
 
 import asyncio
+import hashlib
 import json
+import os
 import re
 import resource
 import signal
@@ -329,3 +331,52 @@ def test_that_no_connection_can_be_accepted_is_logged_once_a_second(caplog: pyte
     errors(loop, {"message": "something else"})
     assert caplog.records[-1].name == "asyncio"
     loop.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
+def test_each_signal_to_end_drains_and_leaves_no_traceback(bundle_folder: Path, sent: signal.Signals) -> None:
+    with running("facepair", bundle_folder) as (address, process):
+        server = Server(address, process)
+        with server.connect() as admitted:
+            admitted.sendall(REQUEST[:-99])
+            time.sleep(0.3)
+            process.send_signal(sent)
+            time.sleep(0.3)
+            assert httpx.get(f"{address}/readyz").json()["code"] == "draining"
+            admitted.sendall(REQUEST[-99:])
+            assert admitted.recv(65536).startswith(b"HTTP/1.1 200 ")
+        log, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert all(json.loads(line)["level"] in ("INFO", "WARNING") for line in log.splitlines())
+
+
+def test_two_instances_side_by_side_and_none_on_a_port_that_is_taken(bundle_folder: Path, server: Server) -> None:
+    port = server.address.rsplit(":", 1)[1]
+    environment = os.environ | {"FACEPAIR_BUNDLE": str(bundle_folder), "FACEPAIR_PORT": port}
+    command = [sys.executable, "-c", "from app.main import serve; serve()"]
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1].startswith(f"facepair: cannot listen on 127.0.0.1, port {port}")
+    with running("facepair", bundle_folder) as (address, _):
+        for one in (address, server.address):
+            assert httpx.post(f"{one}/embed", files={"image": PICTURE}, timeout=60).status_code == 200
+
+
+def test_neither_log_nor_metrics_tell_keys_names_or_embeddings(bundle_folder: Path, tmp_path: Path) -> None:
+    key, wrong, name = "k3y-of-anna-51", "wr0ng-key-77", "jane-doe-passport.jpg"
+    (tmp_path / "keys").write_text(f"{hashlib.sha256(key.encode()).hexdigest()} anna")
+    with running("facepair", bundle_folder, api_keys_file=tmp_path / "keys", log_level="DEBUG") as (address, process):
+        mine = {"X-API-Key": key}
+        answer = httpx.post(f"{address}/embed", files={"image": (name, PICTURE)}, headers=mine, timeout=60)
+        for headers in ({"X-API-Key": wrong}, mine):
+            for body in (b"--b\r\n" + name.encode(), b"\xff" * 9999):
+                kind = {"Content-Type": f"multipart/form-data; boundary={name}", "X-Name": name}
+                httpx.post(f"{address}/verify?{name}", content=body, headers=headers | kind, timeout=60)
+        Server(address, process).talk(f"GET /{name} HTTP/1.1\r\nX-API-Key {key}\r\n\r\n".encode())
+        metrics = httpx.get(f"{address}/metrics", headers=mine).text
+        process.terminate()
+        log, _ = process.communicate(timeout=60)
+    secrets = [key, wrong, name, hashlib.sha256(key.encode()).hexdigest(), "jane"]
+    secrets += [str(round(number, 4)) for number in answer.json()["embedding"] if abs(number) > 0.01]
+    assert "anna" in log
+    assert [secret for secret in secrets if secret in log + metrics] == []
