@@ -54,7 +54,7 @@ def test_a_key_is_sent(pictures: list[str], bundle_folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{0}", "{3}"], "facepair: image2: The content is not a JPEG"),
+        (["{0}", "{3}"], "facepair: image2: The content is not a"),
         (["{0}", "{0}", "--fmr", "0.5"], "(level_not_supported)"),
         (["{0}", "missing.jpg"], "No such file"),
         (["{0}", "{0}", "--url", "http://127.0.0.1:9"], "facepair: "),

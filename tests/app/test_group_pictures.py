@@ -84,8 +84,8 @@ async def test_any_other_word_is_refused(client: httpx.AsyncClient, picture: byt
 
 
 async def test_a_level_that_so_many_faces_make_too_fine_is_refused(finding_client: httpx.AsyncClient) -> None:
-    files = {"image1": side_by_side(5), "image2": side_by_side(2, 5)}
-    answer = await finding_client.post("/verify", files=files, data={"faces2": "all", "fmr": "0.00001"})
+    files = {"image1": side_by_side(5), "image2": side_by_side(2, 5, 3, 6)}
+    answer = await finding_client.post("/verify", files=files, data={"faces2": "all", "fmr": "0.000001"})
     assert (answer.status_code, answer.json()["code"]) == (422, "level_not_supported")
 
 
