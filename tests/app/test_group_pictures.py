@@ -24,7 +24,7 @@ async def finding_client() -> AsyncIterator[httpx.AsyncClient]:
     service = create_app(Settings(bundle="default", threads=1))
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://localhost") as client,
     ):
         yield client
 

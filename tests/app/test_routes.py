@@ -91,7 +91,7 @@ async def test_where_no_process_that_decodes_can_be_started_it_is_not_ready_and_
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     async with (
         service.router.lifespan_context(service),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         for answer in (await client.get("/readyz"), await client.post("/embed", files={"image": picture})):
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
