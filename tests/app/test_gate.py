@@ -498,7 +498,7 @@ class Late:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    async def embed(self, _: bytes, deadline: float) -> None:
+    async def embed(self, _: bytes, deadline: float, __: str) -> None:
         self.seconds.append(deadline - time.monotonic())
         raise DeadlineExceededError
 
