@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app import admission, bounded_request, json_bodies, keys, origins, uploads
+from app import admission, bounded_request, json_bodies, keys, multipart, origins, uploads
 from app.gallery import records
 from app.inference import batching, comparison, decoder_pool, enrolment
 from app.inference.verifier import RefusedImageError
@@ -97,7 +97,7 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     records.GalleryUnavailable: ErrorKind.GALLERY_UNAVAILABLE,
     enrolment.EnrolmentRejected: ErrorKind.ENROLMENT_REJECTED,
     ClientDisconnect: ErrorKind.MULTIPART_INVALID,
-    uploads.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
+    multipart.MultipartInvalidError: ErrorKind.MULTIPART_INVALID,
     json_bodies.JsonInvalidError: ErrorKind.JSON_INVALID,
     bounded_request.HeadError: ErrorKind.HEAD_INVALID,
     keys.UnauthorizedError: ErrorKind.UNAUTHORIZED,
@@ -106,7 +106,7 @@ ERRORS: Mapping[type[Exception], ErrorKind] = {
     comparison.ContractMismatchError: ErrorKind.CONTRACT_MISMATCH,
     bounded_request.BodyTooLargeError: ErrorKind.BODY_TOO_LARGE,
     uploads.FileTooLargeError: ErrorKind.FILE_TOO_LARGE,
-    uploads.NotMultipartError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
+    multipart.NotMultipartError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
     json_bodies.NotJsonError: ErrorKind.UNSUPPORTED_MEDIA_TYPE,
     images.UnsupportedFormat: ErrorKind.UNSUPPORTED_IMAGE_FORMAT,
     uploads.MissingPartError: ErrorKind.MISSING_PART,

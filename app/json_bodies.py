@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import msgspec
 from pydantic import BaseModel, ValidationError
-from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from app.multipart import parameters
 from app.uploads import FileError, FileTooLargeError, Form, InvalidParameterError, MissingPartError
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -28,7 +28,7 @@ class InvalidPictureFieldError(FileError):
 
 
 def is_json(request: Request) -> bool:
-    kind, _ = parse_options_header(request.headers.get("content-type"))
+    kind, _ = parameters(request.headers.get("content-type"))
     return kind == b"application/json"
 
 

@@ -1,26 +1,15 @@
 """A multipart body to named files and fields, all in memory; knows nothing of images."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+from app.multipart import Multipart, TooLongError
 
 _MAX_FIELD_BYTES = 1024
-
-
-class NotMultipartError(Exception):
-    """The request's content type is not multipart/form-data."""
-
-
-class MultipartInvalidError(Exception):
-    """The body is not what its content type says, or breaks off."""
 
 
 class InvalidParameterError(Exception):
@@ -57,104 +46,42 @@ async def read_form(
     Where a file may be given more than once, up to `most` times, the others are called `images[1]`, `images[2]` ...
     Reads no further than the first fault. Raises the errors above.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != b"multipart/form-data":
-        raise NotMultipartError
-    body = _Body(images, fields, max_file_bytes, most)
-    boundary, delimiters = options.get(b"boundary", b""), 0
-    if not boundary:
-        raise MultipartInvalidError
-    try:
-        parser = MultipartParser(boundary, body.callbacks())
-        async for chunk in request.stream():
-            parser.write(chunk)
-            # The parser goes byte by byte where something looks like a delimiter: as cheap to send as dear to read.
-            delimiters += chunk.count(b"\r\n--" + boundary)
-            if delimiters > len(images) * most + len(fields):
-                raise MultipartInvalidError
-    except FormParserError as error:
-        raise MultipartInvalidError from error
-    if not body.ended:
-        raise MultipartInvalidError
-    parts = {name: bytes(part) for name, part in body.parts.items()}
-    files = [*images, *(name for name in parts if name not in images and name not in fields)]
-    for name in files:
-        if not parts.get(name):
+    body = Multipart(request.headers.get("content-type"), request.stream())
+    files: dict[str, bytes] = {}
+    texts: dict[str, str] = {}
+    while part := await body.next_part():
+        if part.name not in (images if part.is_file else fields):
+            raise InvalidParameterError
+        name = _numbered(part.name, files, most) if part.is_file else part.name
+        if name in files or name in texts:
+            raise InvalidParameterError
+        if part.is_file:
+            files[name] = await _file(body, name, max_file_bytes)
+        else:
+            texts[name] = await _text(body)
+    for name in [*images, *files]:
+        if not files.get(name):
             raise MissingPartError(name)
-    return Form(
-        {name: parts[name] for name in files},
-        {name: parts[name].decode("utf-8", "replace") for name in fields if name in parts},
-    )
+    return Form(files, texts)
 
 
-@dataclass
-class _Body:
-    """What the parser reports, part by part; each fault is raised where it shows."""
+def _numbered(name: str, taken: Container[str], most: int) -> str:
+    names = [name, *(f"{name}[{number}]" for number in range(1, most))]
+    return next((free for free in names if free not in taken), name)
 
-    images: Sequence[str]
-    fields: Sequence[str]
-    max_file_bytes: int
-    most: int
-    parts: dict[str, bytearray] = field(default_factory=dict)
-    ended: bool = False
-    _header: bytes = b""
-    _value: bytes = b""
-    _disposition: bytes = b""
-    _name: str = ""
 
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self.on_part_begin,
-            "on_header_field": self.on_header_field,
-            "on_header_value": self.on_header_value,
-            "on_header_end": self.on_header_end,
-            "on_headers_finished": self.on_headers_finished,
-            "on_part_data": self.on_part_data,
-            "on_end": self.on_end,
-        }
+async def _file(body: Multipart, name: str, max_bytes: int) -> bytes:
+    try:
+        return await body.content(max_bytes)
+    except TooLongError:
+        raise FileTooLargeError(name) from None
 
-    def on_part_begin(self) -> None:
-        self._disposition = b""
 
-    def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._header = self._value = b""
-
-    def on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        if b"name" not in options:
-            raise MultipartInvalidError
-        self._name = options[b"name"].decode("utf-8", "replace")
-        expected = self.images if b"filename" in options else self.fields
-        if self._name not in expected:
-            raise InvalidParameterError
-        if b"filename" in options:
-            self._name = self._numbered(self._name)
-        if self._name in self.parts:
-            raise InvalidParameterError
-        self.parts[self._name] = bytearray()
-
-    def _numbered(self, name: str) -> str:
-        names = [name, *(f"{name}[{number}]" for number in range(1, self.most))]
-        return next((free for free in names if free not in self.parts), name)
-
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self.parts[self._name]
-        part += data[start:end]
-        if self._name not in self.fields and len(part) > self.max_file_bytes:
-            raise FileTooLargeError(self._name)
-        if self._name in self.fields and len(part) > _MAX_FIELD_BYTES:
-            raise InvalidParameterError
-
-    def on_end(self) -> None:
-        self.ended = True
+async def _text(body: Multipart) -> str:
+    try:
+        return (await body.content(_MAX_FIELD_BYTES)).decode("utf-8", "replace")
+    except TooLongError:
+        raise InvalidParameterError from None
 
 
 def parse_faces2(text: str | None) -> Literal["largest", "all"]:
