@@ -2,8 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# A folder with the data sets.
-DATA   ?= ../shared/data
+# A folder with the data sets; docs/training.md says where to get them.
+DATA   ?= data
 TUTORIAL := model/bundles/tutorial
 DEFAULT  := model/bundles/default
 
@@ -95,7 +95,7 @@ digits: $(VENV)/developed        ## the tutorial's network on handwritten digits
 screenshots: $(VENV)/developed  ## pictures of the page, the README's among them; needs chromium
 	$(BIN)/python scripts/screenshots.py
 
-readme: $(VENV)/developed        ## the README's figures, from the committed results
+readme: $(VENV)/developed        ## the figures of README and docs, from the committed results
 	$(BIN)/python scripts/readme.py
 
 openapi: $(VENV)/developed       ## accept a changed HTTP contract

@@ -1,4 +1,4 @@
-"""Writes the README's figures from the committed results, each block between its two markers. It measures nothing."""
+"""Writes the figures of README and docs from the committed results, each between its markers. It measures nothing."""
 
 import json
 import re
@@ -21,6 +21,12 @@ from model.reports.markdown import table
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "scripts/results"
 DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's View 1 photos"}
+PAGES = {
+    "README.md": ("default bundle",),
+    "docs/accuracy.md": ("default bundle", "transfer", "protocols", "tutorial bundle"),
+    "docs/operations.md": ("benchmark", "campaigns"),
+}
+"""The blocks of each page."""
 _BLOCK = "<!-- {name}: written by `make readme` -->\n{text}\n<!-- end of {name} -->"
 
 
@@ -30,9 +36,18 @@ def blocks() -> dict[str, str]:
         "benchmark": benchmark(),
         "campaigns": campaigns(),
         "default bundle": default_bundle(SHIPPED / "default"),
+        "transfer": promises(SHIPPED / "default"),
         "protocols": protocols(),
         "tutorial bundle": tutorial_bundle(SHIPPED / "tutorial"),
     }
+
+
+def outdated() -> dict[Path, str]:
+    """The pages that differ from the results, each with its new text."""
+    texts = blocks()
+    pages = {ROOT / page: {name: texts[name] for name in names} for page, names in PAGES.items()}
+    new = {path: filled(path.read_text(encoding="utf-8"), own) for path, own in pages.items()}
+    return {path: text for path, text in new.items() if text != path.read_text(encoding="utf-8")}
 
 
 def filled(text: str, blocks: Mapping[str, str]) -> str:
@@ -51,7 +66,7 @@ def benchmark() -> str:
     machine = results.machine
     return (
         f"`make benchmark` on {machine.processor}, {machine.cores} cores, which the client shares\n"
-        f"([stages, and each number of callers](scripts/results/benchmark.md)):\n\n{report.summary(results)}"
+        f"([stages, and each number of callers](../scripts/results/benchmark.md)):\n\n{report.summary(results)}"
     )
 
 
@@ -67,8 +82,7 @@ def protocols() -> str:
 
 def default_bundle(folder: Path) -> str:
     """What the reports in a bundle's folder say: of all pairs of people, and of lists of pairs."""
-    manifest, paths = read(folder), [*sorted(folder.glob("*/report.json")), folder / "report.json"]
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    manifest, reports = read(folder), _reports(folder)
     calibration, level = _calibration(manifest), _calibration(manifest).default_fmr
     rows = [_unseen(measured, level) for measured in reports if "rates" in measured]
     head = ["people", "pairs: genuine, impostor", "equal error rate", "FMR", "FNMR", "FNMR by person"]
@@ -79,9 +93,15 @@ def default_bundle(folder: Path) -> str:
             f"{learnt}Thresholds were chosen on {chose:,} people of {_name(calibration.data.name)}.\n"
             f"At its threshold for FMR {level:g}, on people who were in neither, with 95 % intervals:",
             table(head, rows),
-            transfer.markdown(transfer.transfers([report for report in reports if "rates" in report], DATA_SETS)),
             *(_lfw(measured) for measured in reports if "fnmr_at" in measured and "rates" not in measured),
         ]
+    )
+
+
+def promises(folder: Path) -> str:
+    """How the thresholds of a bundle hold on the people of each report."""
+    return transfer.markdown(
+        transfer.transfers([report for report in _reports(folder) if "rates" in report], DATA_SETS)
     )
 
 
@@ -116,6 +136,11 @@ def _lfw(report: Mapping[str, Any]) -> str:
     )
 
 
+def _reports(folder: Path) -> list[dict[str, Any]]:
+    paths = [*sorted(folder.glob("*/report.json")), folder / "report.json"]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
 def _calibration(manifest: Manifest) -> Calibration:
     if manifest.calibration is None:
         raise ValueError(f"bundle '{manifest.name}' was never calibrated")
@@ -132,13 +157,12 @@ def percent(estimate: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    if (new := filled(text, blocks())) == text:
-        print("the README's figures are those of the committed results")
-    else:
-        path.write_text(new, encoding="utf-8")
-        print("wrote README.md")
+    pages = outdated()
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    if not pages:
+        print("the figures of README and docs are those of the committed results")
 
 
 if __name__ == "__main__":

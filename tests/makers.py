@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,9 @@ from model.manifest import Calibration, DataSource, Manifest, Training
 from model.training.tutorial import TUTORIAL_CROP
 
 ROOT = Path(__file__).parent.parent
-DATA = ROOT.parent / "shared/data"
-"""A folder with the data sets; tests that use it are skipped where it is not there."""
+_PLACES = [Path(os.environ["DATA"])] if "DATA" in os.environ else [ROOT / "data", ROOT.parent / "shared/data"]
+DATA = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+"""A folder with the data sets: `make test DATA=...`, or `data/`, or one beside the checkout. Without it tests skip."""
 CALIBRATION_DATA = DataSource("simulated", "0" * 64, 80, tuple(f"person-{i}" for i in range(40)))
 
 

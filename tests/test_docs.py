@@ -22,15 +22,19 @@ from model.faces.face import FaceWarning
 from model.manifest import contract_id
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+README = PAGES["README.md"]
 TUTORIAL = bundle.SHIPPED / "tutorial"
 DEFAULT = bundle.SHIPPED / "default"
 RESULTS = ROOT / "scripts/results"
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(page: str, heading: str) -> list[list[str]]:
     """The body of the first table after a heading, each row as its cells."""
-    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = PAGES[page].split(f"# {heading}\n", 1)[1].split("\n## ", 1)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines[2:]]
 
@@ -40,29 +44,77 @@ def test_the_settings_table_is_the_code() -> None:
         [PREFIX + name.upper(), "" if field.default is None else str(field.default), field.description]
         for name, field in Settings.model_fields.items()
     ]
-    assert rows("Settings") == expected
+    assert rows("docs/settings.md", "Settings") == expected
 
 
 def test_the_error_table_is_the_code() -> None:
     kinds = sorted(ErrorKind, key=lambda kind: (kind.status, kind.code))
-    assert rows("Errors") == [[str(kind.status), kind.code, kind.detail] for kind in kinds]
+    assert rows("docs/api.md", "Errors") == [[str(kind.status), kind.code, kind.detail] for kind in kinds]
 
 
 def test_the_routes_table_is_the_code() -> None:
     paths = json.loads((ROOT / "tests/openapi.json").read_text())["paths"]
     documented = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
-    assert {row[0] for row in rows("Routes")} == documented | {"GET /", "GET /docs"}
+    assert {row[0] for row in rows("docs/api.md", "Routes")} == documented | {"GET /", "GET /docs"}
 
 
 def test_the_table_of_people_is_the_code() -> None:
     names = ("openapi.json", "openapi_gallery.json")
     without, with_gallery = (json.loads((ROOT / "tests" / name).read_text())["paths"] for name in names)
     added = {f"{method.upper()} {path}" for path in with_gallery.keys() - without for method in with_gallery[path]}
-    assert {row[0] for row in rows("People")} == added
+    assert {row[0] for row in rows("docs/gallery.md", "Routes")} == added
 
 
 def test_the_figures_are_those_of_the_committed_results() -> None:
-    assert readme.filled(README, readme.blocks()) == README, "the README's figures are outdated: run `make readme`"
+    outdated = [path.name for path in readme.outdated()]
+    assert not outdated, f"figures are outdated in {', '.join(outdated)}: run `make readme`"
+
+
+def test_every_block_stands_on_a_page_that_make_readme_writes() -> None:
+    marked = {page: tuple(re.findall(r"^<!-- (.+): written by", text, flags=re.M)) for page, text in PAGES.items()}
+    assert {page: names for page, names in marked.items() if names} == readme.PAGES
+    assert {name for names in readme.PAGES.values() for name in names} == readme.blocks().keys()
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", outside, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path, text: str) -> list[str]:
+    """The relative links of a page that lead nowhere."""
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"\w+:|/", link)]
+    found = []
+    for link in links:
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    assert broken(ROOT / page, PAGES[page]) == []
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# Other\n## Two `words`, here\n```sh\n# no heading\n```\n")
+    good = "[a](other.md) [b](other.md#two-words-here) [c](https://x.test/no.md) [d](#top) ![e](other.md)\n# Top\n"
+    bad = "[a](gone.md) [b](other.md#three) [c](other.md#no-heading) [d](#bottom)"
+    (page := tmp_path / "page.md").write_text(good + bad)
+    assert broken(page, good + bad) == ["gone.md", "other.md#three", "other.md#no-heading", "#bottom"]
+
+
+def test_every_page_is_reached_from_the_front_page() -> None:
+    for page in PAGES:
+        assert page == "README.md" or f"]({page})" in README
 
 
 def test_a_block_without_its_markers_is_missed() -> None:
@@ -117,8 +169,11 @@ def test_the_tutorials_report_is_of_its_thresholds() -> None:
     assert rate["threshold"] == point.threshold
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:^|`)make (\w+)(?:$|`)", README, flags=re.M))))
-def test_every_make_target_of_the_readme_exists(command: str) -> None:
+@pytest.mark.parametrize("command", sorted({
+    target for text in PAGES.values() for targets in re.findall(r"(?:^|`)make ((?:[a-z]+ ?)+)", text, flags=re.M)
+    for target in targets.split()
+}))  # fmt: skip
+def test_every_make_target_of_the_pages_exists(command: str) -> None:
     assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), flags=re.M)
 
 
@@ -150,14 +205,14 @@ def test_no_picture_is_in_the_repository_but_the_plots() -> None:
 
 
 def test_the_warnings_table_names_every_warning() -> None:
-    documented = {name for cells in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", README, flags=re.M) for name in
-                  re.findall(r"`(\w+)`", cells)}  # fmt: skip
+    rows_of_names = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ", PAGES["docs/api.md"], flags=re.M)
+    documented = {name for cell in rows_of_names for name in re.findall(r"`(\w+)`", cell)}
     assert set(FaceWarning) <= documented
 
 
 def test_every_file_and_name_that_is_cited_exists() -> None:
     texts = [path for folder in ("app", "model", "scripts") for path in (ROOT / folder).rglob("*.py")]
-    for path in [*texts, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+    for path in [*texts, *(ROOT / page for page in PAGES)]:
         text = path.read_text(encoding="utf-8")
         for cited in re.findall(r"`(?:python )?((?:\w+/)*\w+\.py)\b[^`]*`", text):
             # A bare name may lie in any room.

@@ -1,16 +1,13 @@
 """Train a little -> measure -> serve -> verify, through the scripts and a real server, as a user would."""
 
-import io
 import itertools
 import json
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +16,7 @@ import httpx
 import makers
 import pytest
 import torch
+from scripting import process, script
 from service.drawn_faces import portrait
 from services import PATIENCE, files, running
 
@@ -34,29 +32,6 @@ SMALL = [
     "--genuine-pairs", "400", "--impostor-pairs", "400", "--epochs", "8", "--calibration-people", "9",
 ]  # fmt: skip
 FEWER = ["--genuine-pairs", "50", "--impostor-pairs", "50"]
-
-
-def script(name: str, *arguments: object, status: int = 0) -> str:
-    """What the script prints, both streams; it must end with this status. In this process, which has torch loaded."""
-    printed, ended = io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        patch.chdir(ROOT)
-        try:
-            runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
-        except SystemExit as end:
-            ended = end.code if isinstance(end.code, int) else int(bool(end.code))
-            printed.write(f"{end.code}\n" if isinstance(end.code, str) else "")
-    assert ended == status, printed.getvalue()
-    return printed.getvalue()
-
-
-def process(name: str, *arguments: object) -> str:
-    """The same in a process of its own."""
-    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT)
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ class Postgres:
             connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
             return work(_Statements(connection))
 
-    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:  # noqa: ARG002 - see the README
+    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:  # noqa: ARG002 - see docs/gallery.md
         with _faults(), self._pool.connection() as connection:
             # Each statement after the lock sees what the writer before has committed.
             connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False

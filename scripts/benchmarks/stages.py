@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model import bundle
+from model.data.people import PeopleFolder
 from model.embedding.embedder import Embedder
 from model.engines import EngineName
 from model.faces.face import NoFaceFound, face_in
@@ -65,8 +66,8 @@ def summary(names: list[EngineName], ms: NDArray[np.float64]) -> str:
 
 
 def spread(folder: Path, count: int) -> list[Path]:
-    """About `count` pictures, spread over the folder."""
-    paths = sorted(path for path in folder.glob("*/*") if path.is_file())
+    """About `count` pictures, spread over the folder of people. Raises DataError where there is none."""
+    paths = sorted(path for files in PeopleFolder(folder).files.values() for path in files)
     return paths[:: max(1, len(paths) // count)][:count]
 
 
