@@ -12,6 +12,7 @@ import httpx
 import makers
 import pytest
 from fastapi import FastAPI
+from services import PATIENCE
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -32,6 +33,18 @@ ANNA, BERTA = ((b"x-api-key", key.encode()) for key in KEYS.values())
 Header = tuple[bytes, bytes]
 
 
+class Pause:
+    """A place in a body where its client brings nothing more, until told to go on."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.go_on.wait()
+
+
 @dataclass
 class Call:
     """One request as the server hands it over: its body in pieces, each perhaps late; how much of it was read."""
@@ -39,7 +52,7 @@ class Call:
     headers: list[Header] = field(default_factory=list)
     path: str = "/embed"
     method: str = "POST"
-    pieces: list[bytes | float] = field(default_factory=lambda: [BODY])
+    pieces: list[bytes | float | Pause] = field(default_factory=lambda: [BODY])
     length: int | None = None
     client: str | None = "127.0.0.1"
     leaves_after: float | None = None
@@ -51,6 +64,9 @@ class Call:
             piece = self.pieces.pop(0)
             if isinstance(piece, float):
                 await asyncio.sleep(piece)
+                continue
+            if isinstance(piece, Pause):
+                await piece.wait()
                 continue
             self.read += 1
             return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
@@ -120,14 +136,21 @@ class Slow:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.cancelled = False
+        self.working = 0
 
     async def embed(self, *_: object) -> None:
+        self.working += 1
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
             self.cancelled = True
             raise
         raise QueueFullError
+
+    async def has(self, pictures: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.working < pictures:
+                await asyncio.sleep(0)
 
 
 BAD_KEYS: dict[str, list[Header]] = {
@@ -209,7 +232,7 @@ async def test_each_key_has_its_quota(keyed: Settings) -> None:
 async def test_more_than_may_be_worked_on_is_refused_unread(short: FastAPI) -> None:
     whole, short.state.verifier = short.state.verifier, (slow := Slow())
     working = [asyncio.create_task(Call().to(short)) for _ in range(2)]
-    await asyncio.sleep(0.05)
+    await slow.has(2)
     refused = await Call().to(short)
     assert refused.is_refused(503, "overloaded")
     assert (refused.answer.headers["retry-after"], refused.read) == ("1", 0)
@@ -223,9 +246,11 @@ async def test_more_than_may_be_worked_on_is_refused_unread(short: FastAPI) -> N
 
 async def test_what_came_whole_when_others_had_begun_is_refused(short: FastAPI) -> None:
     whole, short.state.verifier = short.state.verifier, (slow := Slow())
-    late = asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(short))
-    await asyncio.sleep(0.02)
+    late = asyncio.create_task(Call(pieces=[BODY[:99], pause := Pause(), BODY[99:]]).to(short))
+    await pause.reached.wait()
     working = [asyncio.create_task(Call().to(short)) for _ in range(2)]
+    await slow.has(2)
+    pause.go_on.set()
     assert (await late).is_refused(503, "overloaded")
     slow.go_on.set()
     await asyncio.gather(*working)
@@ -234,8 +259,10 @@ async def test_what_came_whole_when_others_had_begun_is_refused(short: FastAPI) 
 
 
 async def test_many_uploads_that_stall_keep_nobody_out(short: FastAPI) -> None:
-    stalled = [asyncio.create_task(Call(pieces=[BODY[:99], 50.0], length=40_000).to(short)) for _ in range(100)]
-    await asyncio.sleep(0.05)
+    pauses = [Pause() for _ in range(100)]
+    stalled = [asyncio.create_task(Call(pieces=[BODY[:99], pause], length=40_000).to(short)) for pause in pauses]
+    for pause in pauses:
+        await pause.reached.wait()
     assert (await Call().to(short)).status == 200
     assert {(await call).status for call in stalled} == {408}
 
@@ -244,9 +271,10 @@ async def test_many_uploads_that_stall_keep_nobody_out(short: FastAPI) -> None:
 async def test_bodies_are_bounded_together(settings: Settings, declared: bool) -> None:
     small = settings.model_copy(update={"max_in_flight_bytes": len(BODY) + 10, "max_body_bytes": 2 * len(BODY)})
     async with opened(small) as service:
-        first = asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(service))
-        await asyncio.sleep(0.02)
+        first = asyncio.create_task(Call(pieces=[BODY[:99], pause := Pause(), BODY[99:]]).to(service))
+        await pause.reached.wait()
         refused = await Call(length=None if declared else 0).to(service)
+        pause.go_on.set()
         assert refused.is_refused(503, "overloaded")
         assert refused.read == (0 if declared else 1)  # what is not declared is charged as it comes
         assert (await first).status == 200
@@ -256,17 +284,21 @@ async def test_bodies_are_bounded_together(settings: Settings, declared: bool) -
 async def test_bytes_that_were_not_declared_are_charged_too(settings: Settings) -> None:
     small = settings.model_copy(update={"max_in_flight_bytes": 2 * len(BODY)})
     async with opened(small) as service:
-        first = asyncio.create_task(Call(pieces=[BODY[:-9], 0.2, BODY[-9:]], length=3).to(service))
-        await asyncio.sleep(0.02)
+        first = asyncio.create_task(Call(pieces=[BODY[:-9], pause := Pause(), BODY[-9:]], length=3).to(service))
+        await pause.reached.wait()
         assert (await Call(pieces=[BODY[:-9], BODY[-9:], b""], length=3).to(service)).is_refused(503, "overloaded")
+        pause.go_on.set()
         assert (await first).status == 200
 
 
 async def test_room_goes_to_who_brings_something(settings: Settings) -> None:
     limits = {"max_in_flight_bytes": 3 * len(BODY), "body_timeout": 60.0, "header_timeout": 60.0}
     async with opened(settings.model_copy(update=limits)) as service:
-        stalled = [asyncio.create_task(Call(pieces=[BODY[:-9], 50.0, BODY[-9:]]).to(service)) for _ in range(2)]
-        await asyncio.sleep(1.2)
+        pauses = [Pause(), Pause()]
+        stalled = [asyncio.create_task(Call(pieces=[BODY[:-9], pause, BODY[-9:]]).to(service)) for pause in pauses]
+        for pause in pauses:
+            await pause.reached.wait()
+        await asyncio.sleep(1.2)  # more than the second after which an upload counts as stalled
         assert (await Call().to(service)).status == 200
         first, other = await asyncio.wait(stalled, return_when=asyncio.FIRST_COMPLETED)
         assert [task.result().is_refused(408, "request_timeout") for task in first] == [True]
@@ -276,12 +308,14 @@ async def test_room_goes_to_who_brings_something(settings: Settings) -> None:
 
 async def test_a_body_below_the_lowest_rate_is_given_up(settings: Settings) -> None:
     limits = {"header_timeout": 1.0, "min_upload_rate": 1000, "body_timeout": 60.0}
-    pieces: list[bytes | float] = [piece for byte in BODY[:100] for piece in (bytes([byte]), 0.05)]
+    pieces: list[bytes | float | Pause] = [piece for byte in BODY[:100] for piece in (bytes([byte]), 0.05)]
     async with opened(settings.model_copy(update=limits)) as service:
         call = await Call(pieces=pieces, length=len(BODY)).to(service)
         assert call.is_refused(408, "request_timeout")
         assert call.read < 50
-        fast: list[bytes | float] = [piece for n in range(0, len(BODY), 900) for piece in (0.04, BODY[n : n + 900])]
+        fast: list[bytes | float | Pause] = [
+            piece for n in range(0, len(BODY), 900) for piece in (0.04, BODY[n : n + 900])
+        ]
         assert (await Call(pieces=fast).to(service)).status == 200  # as long, but faster
 
 
@@ -345,7 +379,7 @@ async def test_a_body_that_stalls_is_given_up(short: FastAPI, sent: int) -> None
 
 
 async def test_a_body_that_trickles_is_given_up(short: FastAPI) -> None:
-    pieces: list[bytes | float] = [piece for byte in BODY[:50] for piece in (bytes([byte]), 0.05)]
+    pieces: list[bytes | float | Pause] = [piece for byte in BODY[:50] for piece in (bytes([byte]), 0.05)]
     assert (await Call(pieces=pieces, length=len(BODY)).to(short)).is_refused(408, "request_timeout")
 
 
@@ -374,14 +408,15 @@ async def test_work_for_a_client_that_left_is_stopped(short: FastAPI) -> None:
 
 
 async def test_a_service_that_drains_says_so_and_finishes_what_it_let_in(short: FastAPI) -> None:
-    admitted = asyncio.create_task(Call(pieces=[BODY[:99], 0.1, BODY[99:]]).to(short))
-    await asyncio.sleep(0.02)
+    admitted = asyncio.create_task(Call(pieces=[BODY[:99], pause := Pause(), BODY[99:]]).to(short))
+    await pause.reached.wait()
     short.state.admission.draining = True
     for call in (Call(), Call(path="/readyz", method="GET")):
         assert (await call.to(short)).is_refused(503, "draining")
         assert call.answer.headers["retry-after"] == "5"
         assert call.read == 0
     assert (await Call(path="/livez", method="GET").to(short)).status == 200
+    pause.go_on.set()
     assert (await admitted).status == 200
 
 
@@ -484,7 +519,7 @@ async def test_what_is_refused_for_load_costs_no_quota(keyed: Settings) -> None:
     async with opened(keyed.model_copy(update={"requests_per_minute": 2, "max_in_flight": 1})) as service:
         whole, service.state.verifier = service.state.verifier, (slow := Slow())
         first = asyncio.create_task(Call([ANNA]).to(service))
-        await asyncio.sleep(0.05)
+        await slow.has(1)
         assert (await Call([ANNA]).to(service)).is_refused(503, "overloaded")
         slow.go_on.set()
         await first
