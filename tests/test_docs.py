@@ -179,7 +179,7 @@ def test_every_make_target_of_the_pages_exists(command: str) -> None:
 
 def test_the_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    released = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)
+    released = re.search(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)
     assert released is not None
     assert version("facepair") == project == released[1]
 
