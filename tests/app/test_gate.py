@@ -658,7 +658,7 @@ async def test_ranges_are_ignored(settings: Settings, path: str, value: bytes) -
 )
 async def test_ten_thousand_of_anything_in_a_form_are_refused_early(settings: Settings, filling: bytes) -> None:
     whole = PART + filling if filling.startswith(b"\r") else filling
-    pieces: list[bytes | float] = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
+    pieces: list[bytes | float | Pause] = [whole[start : start + 4096] for start in range(0, len(whole), 4096)]
     async with opened(settings) as service:
         call = await Call(pieces=pieces).to(service)
         assert call.status in (400, 422)
