@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
+from app.errors import ErrorKind
 from app.inference.verifier import Timings
 from model.decision import Decision
 from model.faces.face import Face
@@ -41,6 +42,8 @@ class Metrics:
         self._errors = Counter(
             "facepair_errors", "Answers that are not 2xx, by error code", ["code"], registry=registry
         )
+        for kind in ErrorKind:  # from zero: a series that begins at one has no rate, and the first fault would not show
+            self._errors.labels(kind.code)
         self._seconds = Histogram(
             "facepair_request_seconds",
             "Seconds from the head of a request to the end of its answer",

@@ -1,14 +1,19 @@
 """What deploys the service asks for what there is: settings, routes, ports, metrics."""
 
+import json
+import math
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import makers
 import pytest
 import yaml
 from containers import proxy
+from prometheus_server import prometheus
+from services import PATIENCE, files, running, until
 
 from app.settings import PREFIX, Settings
 
@@ -68,3 +73,40 @@ def test_the_autoscaler_follows_a_metric_that_there_is() -> None:
     scaler = next(document for document in yaml.safe_load_all(text) if document["kind"] == "HorizontalPodAutoscaler")
     (metric,) = (entry["pods"]["metric"]["name"] for entry in scaler["spec"]["metrics"])
     assert f'"{metric}"' in (makers.ROOT / "app/metrics.py").read_text(encoding="utf-8")
+
+
+def queries() -> list[str]:
+    """Every query of the dashboard, over an interval that the busiest machine does not exceed."""
+    dashboard = json.loads((makers.ROOT / "deploy/grafana/facepair.json").read_text(encoding="utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [expression.replace("$__rate_interval", "10m") for expression in expressions]
+
+
+def numbers(prometheus: httpx.Client, query: str) -> list[float]:
+    answer = prometheus.get("/api/v1/query", params={"query": query}).raise_for_status().json()
+    values = [float(series["value"][1]) for series in answer["data"]["result"]]
+    return [value for value in values if not math.isnan(value)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+def test_prometheus_reads_the_service_and_every_query_of_the_dashboard_has_data(
+    tmp_path: Path, bundle_folder: Path, picture: bytes
+) -> None:
+    with (
+        running("facepair", bundle_folder) as (address, _),
+        prometheus(tmp_path, address) as reader,
+        httpx.Client(base_url=address, timeout=PATIENCE) as client,
+    ):
+        until(lambda: numbers(reader, "up") == [1])
+        assert client.post("/embed", files={"image": b"no picture"}).status_code == 415  # once: it must show
+        missing = queries()
+
+        def all_have_data() -> bool:
+            assert client.post("/verify", files=files(picture)).status_code == 200
+            assert client.post("/embed", files={"image": picture}).status_code == 200
+            missing[:] = [query for query in missing if not numbers(reader, query)]
+            return not missing
+
+        until(all_have_data)
+        assert numbers(reader, "sum(increase(facepair_errors_total{code='unsupported_image_format'}[10m])) >= 1")
