@@ -30,6 +30,7 @@ _MAX_HEADERS = 100
 _LINGER_BYTES = 2**27
 _PEER_CHECK_SECONDS = 0.1
 _BODY_BYTES_A_FRAMING_BYTE = 8
+_SLICE_BYTES = 2**11  # of chunks, between two looks at how little they bring
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 Header = tuple[bytes, bytes]
 
@@ -353,18 +354,22 @@ class ChunkedBody:
         Sizes, extensions and trailers may be as long as an eighth of the body, and the allowance more.
         """
         self._parts = []
+        for start in range(0, len(data), _SLICE_BYTES):
+            self._feed(data[start : start + _SLICE_BYTES])
+        return b"".join(self._parts)
+
+    def _feed(self, data: bytes) -> None:
+        self._framing_left -= len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise HeadError from error
-        body = b"".join(self._parts)
-        self._framing_left += len(body) / _BODY_BYTES_A_FRAMING_BYTE - (len(data) - len(body))
         if self._framing_left < 0 and not self.whole:
             raise HeadError
-        return body
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
+        self._framing_left += len(body) * (1 + 1 / _BODY_BYTES_A_FRAMING_BYTE)
 
     def on_message_complete(self) -> None:
         self.whole = True

@@ -196,6 +196,14 @@ def test_framing_is_bounded_by_what_it_frames(wire: bytes) -> None:
         feed_by_hundreds(ChunkedBody(1000), wire)
 
 
+def test_of_tiny_chunks_that_arrive_together_no_more_is_parsed_than_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    monkeypatch.setattr(ChunkedBody, "on_body", lambda _, body: parsed.append(body))
+    with pytest.raises(HeadError):
+        ChunkedBody(1000).feed(b"1\r\na\r\n" * 10_000)
+    assert len(parsed) < 400
+
+
 def test_the_length_of_a_body() -> None:
     host = (b"host", b"a")
     assert body_length([host], "1.1") == 0
