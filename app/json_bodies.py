@@ -67,8 +67,14 @@ async def read_shape(request: Request, shape: type[Shape], max_commas: int) -> S
     try:
         return shape.model_validate_json(body)
     except ValidationError as error:
-        malformed = error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
-        raise (JsonInvalidError if malformed == "json_invalid" else InvalidParameterError) from None
+        raise (JsonInvalidError if _is_malformed(error) else InvalidParameterError) from None
+
+
+def _is_malformed(error: ValidationError) -> bool:
+    """Whether it is no JSON, which is never one fault of several: describing tens of thousands would take long."""
+    return (
+        error.error_count() == 1 and error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid"
+    )
 
 
 async def _read(request: Request, max_commas: int) -> bytearray:

@@ -29,7 +29,7 @@ class Origins:
         if headers.get("sec-fetch-site") == "cross-site":
             raise OriginError
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != (host or "").lower():
+        if origin is not None and _authority(origin) != (host or "").lower():
             raise OriginError
 
     def _is_ours(self, host: str) -> bool:
@@ -39,6 +39,13 @@ class Origins:
             return False
         name = name.rstrip(".")
         return name in self._names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from model.faces.face import FaceWarning
@@ -13,6 +13,8 @@ Interval = Annotated[
     tuple[Rate, Rate], Field(description="95 % prediction interval: of the rate among as many other people")
 ]
 
+Vector = Annotated[list[float], FailFast()]
+"""An embedding that a caller sends: of tens of thousands of faults only the first is looked for."""
 
 MAX_OTHERS = 1000
 """The most embeddings that one request compares."""
@@ -165,8 +167,8 @@ class ComparisonRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    embedding: list[float] = Field(description="The embedding to compare", examples=[[0.6, 0.0, -0.8]])
-    others: list[list[float]] = Field(
+    embedding: Vector = Field(description="The embedding to compare", examples=[[0.6, 0.0, -0.8]])
+    others: Annotated[list[Vector], FailFast()] = Field(
         description="The embeddings to compare it with",
         min_length=1,
         max_length=MAX_OTHERS,

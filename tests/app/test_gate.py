@@ -608,6 +608,8 @@ ELSEWHERE_IN_A_BROWSER: list[list[Header]] = [
     [(b"origin", b"https://evil.example")],
     [(b"origin", b"http://localhost:3000")],
     [(b"origin", b"null")],
+    [(b"origin", b"http://[")],
+    [(b"origin", b"http://a:@[]")],
     [(b"sec-fetch-site", b"cross-site")],
     [(b"origin", b"http://localhost:80"), (b"sec-fetch-site", b"cross-site")],
 ]
