@@ -1,5 +1,7 @@
 """Measures a bundle on a folder of people, or on a list of pairs, and writes report.md, report.json and plots.
 
+With --identify it measures searches in galleries of these people and writes identification.md, .json and .png.
+
 In a folder, people whose pictures were in training are left out, whatever their folders are called. So are those who
 chose the thresholds, where enough others remain. A list is measured as it is, and the report says how many of its
 people were in training or chose thresholds.
@@ -20,8 +22,9 @@ from model.evaluation import lfw_protocol
 from model.evaluation.breakdown import groups_in
 from model.evaluation.comparison import compare
 from model.evaluation.evaluation import evaluate
+from model.evaluation.open_set import open_set
 from model.evaluation.scoring import score_all_pairs, unseen_by
-from model.reports import lfw_report, report
+from model.reports import identification, lfw_report, report
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,10 +37,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--groups", type=Path, help="CSV file of rows person,group, for rates of each group")
     parser.add_argument("--pairs", type=Path, help="measure the pairs of this list (LFW's format) instead of all pairs")
     parser.add_argument("--choose-on", type=Path, help="a list to choose the threshold of --pairs on")
+    parser.add_argument("--identify", action="store_true", help="measure searches in galleries instead of all pairs")
     options = parser.parse_args(arguments)
-    refused = [name for name in ("against", "groups", "append") if options.pairs and getattr(options, name)]
+    other = ("pairs" if options.pairs else "") or ("identify" if options.identify else "")
+    refused = [name for name in ("against", "groups", "append") if other and getattr(options, name)]
+    if options.pairs and options.identify:
+        refused = ["identify"]
     if refused:
-        parser.error(f"--pairs measures a list as it is, without --{refused[0]}")
+        parser.error(f"--{other} measures something else than all pairs, without --{refused[0]}")
     if options.choose_on and not options.pairs:
         parser.error("--choose-on chooses the threshold of --pairs, which is not given")
     return options
@@ -48,7 +55,10 @@ def main() -> None:
     appendix = options.append.read_text(encoding="utf-8") if options.append else ""
     terminal.require_writable(options.out or Path("runs"))
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
-    print(_measure_list(embedder, options) if options.pairs else _measure_all_pairs(embedder, options, appendix))
+    if options.identify:
+        print(_measure_searches(embedder, options))
+    else:
+        print(_measure_list(embedder, options) if options.pairs else _measure_all_pairs(embedder, options, appendix))
 
 
 def _measure_all_pairs(embedder: Embedder, options: argparse.Namespace, appendix: str) -> str:
@@ -88,6 +98,16 @@ def _measure_list(embedder: Embedder, options: argparse.Namespace) -> str:
     return lfw_report.write(out, embedder.manifest, options.pairs.name, figures, _command(options))
 
 
+def _measure_searches(embedder: Embedder, options: argparse.Namespace) -> str:
+    folder = PeopleFolder(options.data)
+    names = unseen_by([embedder.manifest], folder)
+    terminal.show_shared([embedder.manifest], folder, names)
+    unseen = _load(folder, embedder, only=names)
+    rates = open_set(embedder.manifest, unseen, embedder.embed(unseen.crops))
+    out = options.out or Path("runs") / f"report-{embedder.manifest.name}-{unseen.name}"
+    return identification.write(out, rates, _command(options))
+
+
 def _load(folder: PeopleFolder, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:
     dataset = load(folder, embedder.faces, only=only, track=terminal.progress("picture"))
     terminal.show_skipped(dataset)
@@ -100,7 +120,7 @@ def _command(options: argparse.Namespace) -> str:
     given["groups"] = options.groups and options.groups.name
     lists = {"pairs": options.pairs and options.pairs.name, "choose-on": options.choose_on and options.choose_on.name}
     flags = " ".join(f"--{name} {value}" for name, value in {**given, **lists}.items() if value)
-    return f"python scripts/evaluate.py {flags}"
+    return f"python scripts/evaluate.py {flags}{' --identify' if options.identify else ''}"
 
 
 if __name__ == "__main__":

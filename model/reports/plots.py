@@ -14,7 +14,7 @@ _FMR_TICKS = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4, 0.6]
 _FNMR_TICKS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8]
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def axes_of(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6, 4.5), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
@@ -23,7 +23,7 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def det(rates: Curve, evaluation: Evaluation) -> Figure:
-    figure, axes = _axes(f"DET: {_subject(evaluation)}", "FMR", "FNMR")
+    figure, axes = axes_of(f"DET: {_subject(evaluation)}", "FMR", "FNMR")
     inside = (rates.fmr > 0) & (rates.fnmr > 0)
     axes.plot(stats.norm.ppf(rates.fmr[inside]), stats.norm.ppf(rates.fnmr[inside]))
     _band(axes, evaluation, lambda rate: np.asarray(stats.norm.ppf(np.clip(rate, 1e-9, 1 - 1e-9))))
@@ -51,7 +51,7 @@ def _ends(evaluation: Evaluation) -> tuple[Floats, Floats]:
 
 
 def roc(rates: Curve, evaluation: Evaluation) -> Figure:
-    figure, axes = _axes(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
+    figure, axes = axes_of(f"ROC: {_subject(evaluation)}", "FMR", "1 - FNMR")
     axes.step(rates.fmr, 1 - rates.fnmr, where="post", label=f"AUC {evaluation.auc.value:.4f}")
     low, high = _ends(evaluation)
     axes.fill_between(
@@ -70,7 +70,7 @@ def _mark(axes: Axes, points: list[tuple[float, float, RatesAtThreshold]]) -> No
 
 
 def distances(scores: Scores, evaluation: Evaluation) -> Figure:
-    figure, axes = _axes(f"Distances: {_subject(evaluation)}", "distance", "share of pairs")
+    figure, axes = axes_of(f"Distances: {_subject(evaluation)}", "distance", "share of pairs")
     figure.set_figheight(5.2)
     bins = np.linspace(0, scores.distance.max(), 60).tolist()
     groups = [("strangers", scores.impostor_distances), ("same person", scores.genuine_distances)]

@@ -1,5 +1,7 @@
 """Searches in galleries of calibration people, against searches made one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -78,11 +80,13 @@ def test_the_margin_leaves_few_wrong_names(mistaken: int, expected: float) -> No
     own, other = np.full(1000, 0.1), np.full(1000, 0.4)
     own[:mistaken] = 0.6  # the other is under the threshold, and nearer by 0.2
     own[500:600], other[500:600] = 0.9, 0.7  # nearer by 0.2 as well, but over the threshold
+    second = np.full(1000, 0.9)
     nobody = np.zeros(1000, np.int64)
     points = (RatePoint(0.5, 0.01, (0, 0.1)), RatePoint(0.6, 0.02, (0, 0.1)))
-    searches = Searches(100, 1, np.arange(1000), nobody, own, other)
+    searches = Searches(100, 1, np.arange(1000), nobody, own, other, second)
     assert margin_of(searches, SearchTail(100, 1, 1000, 1000, points)) == pytest.approx(expected, abs=1e-6)
-    assert margin_of(None, SearchTail(100, 1, 1000, 1000, points)) == 0.025
+    strangers = replace(searches, own=np.full(1000, np.inf))
+    assert margin_of(strangers, SearchTail(100, 1, 1000, 1000, points)) == 0.025
 
 
 def test_too_few_people_are_not_measured() -> None:
