@@ -81,6 +81,8 @@ measure: $(VENV)/developed       ## the shipped bundle on other people, AT&T and
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-photos
 	$(BIN)/python scripts/evaluate.py --bundle default --data $(DATA)/lfw/images --out $(DEFAULT)/lfw-view1 \
 	  --pairs $(DATA)/lfw/pairsDevTest.txt --choose-on $(DATA)/lfw/pairsDevTrain.txt
+	for data in celeba:. att_faces:att-faces lfw/images:lfw-photos; do $(BIN)/python scripts/evaluate.py \
+	  --bundle default --data $(DATA)/$${data%:*} --out $(DEFAULT)/$${data#*:} --identify || exit 1; done
 	$(BIN)/python scripts/transfer.py default
 
 cards: $(VENV)/developed         ## the model cards, from manifests and reports

@@ -8,7 +8,7 @@ from typing import Any
 import terminal
 
 from model import bundle
-from model.manifest import read
+from model.manifest import contract_id, read
 from model.reports.model_card import card, is_of
 
 
@@ -24,7 +24,7 @@ def main() -> None:
 
 def text(folder: Path) -> str:
     """The card of the bundle in `folder`."""
-    return card(read(folder), reports(folder))
+    return card(read(folder), reports(folder), searches(folder))
 
 
 def reports(folder: Path) -> list[dict[str, Any]]:
@@ -36,6 +36,12 @@ def reports(folder: Path) -> list[dict[str, Any]]:
         if not is_of(manifest, report):
             print(f"left out {path}: measured with another bundle or other thresholds")
     return [report for report in measured.values() if is_of(manifest, report)]
+
+
+def searches(folder: Path) -> list[dict[str, Any]]:
+    """The records of searches in `folder`, measured with this bundle."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/identification.json"))]
+    return [record for record in records if record["contract_id"] == contract_id(read(folder))]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from benchmarks.results import Results
 
 from model.bundle import SHIPPED
 from model.manifest import Calibration, Manifest, read
-from model.reports import transfer
+from model.reports import identification, transfer
 from model.reports.markdown import table
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +23,7 @@ RESULTS = ROOT / "scripts/results"
 DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's View 1 photos"}
 PAGES = {
     "README.md": ("default bundle",),
-    "docs/accuracy.md": ("default bundle", "transfer", "protocols", "tutorial bundle"),
+    "docs/accuracy.md": ("default bundle", "transfer", "identification", "protocols", "tutorial bundle"),
     "docs/operations.md": ("benchmark", "campaigns"),
 }
 """The blocks of each page."""
@@ -37,6 +37,7 @@ def blocks() -> dict[str, str]:
         "campaigns": campaigns(),
         "default bundle": default_bundle(SHIPPED / "default"),
         "transfer": promises(SHIPPED / "default"),
+        "identification": searches(SHIPPED / "default"),
         "protocols": protocols(),
         "tutorial bundle": tutorial_bundle(SHIPPED / "tutorial"),
     }
@@ -74,6 +75,11 @@ def campaigns() -> str:
     paths = [RESULTS / "campaigns" / f"{name}.json" for name in campaign.CAMPAIGNS]
     states = [msgspec.json.decode(path.read_bytes(), type=campaign.State) for path in paths if path.exists()]
     return table(["campaign", "cases", "faults", "most frequent outcomes"], map(campaign.row, states))
+
+
+def searches(folder: Path) -> str:
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/identification.json"))]
+    return "At the threshold for FPIR 1 %, with 95 % intervals:\n\n" + identification.summary(records, DATA_SETS)
 
 
 def protocols() -> str:

@@ -151,3 +151,14 @@ def _objects(height: int, width: int, rng: np.random.Generator) -> NDArray[np.ui
 def _any_colour(rng: np.random.Generator) -> tuple[int, int, int]:
     red, green, blue = (int(value) for value in rng.integers(0, 256, 3))
     return red, green, blue
+
+
+EMBEDDED_PEOPLE = 60
+
+
+def embedded_people(spread: float = 0.4, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Embeddings of unit length around a centre each, four a person; the last ten people have one."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(EMBEDDED_PEOPLE), [4] * (EMBEDDED_PEOPLE - 10) + [1] * 10)
+    values = rng.normal(size=(EMBEDDED_PEOPLE, 16))[labels] + rng.normal(0, spread, (len(labels), 16))
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32), labels

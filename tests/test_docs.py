@@ -197,6 +197,7 @@ def test_no_picture_is_in_the_repository_but_the_plots() -> None:
     places = [path for folder in ("app", "model", "scripts", "tests") for path in (ROOT / folder).rglob("*")]
     assert {path.name for path in places if path.suffix in kinds} <= {
         "det.png",
+        "identification.png",
         "roc.png",
         "distances.png",
         "robustness.png",

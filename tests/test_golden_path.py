@@ -192,6 +192,25 @@ def test_a_list_is_measured_and_says_whom_the_bundle_knows(data: Path, bundle_fo
     assert "1 of 3 pictures that the list names are not there, the first of them p2/p2_0003" in log
 
 
+def test_searches_are_measured_in_galleries(bundle_folder: Path, tmp_path: Path) -> None:
+    for person, picture in itertools.product(range(32), range(4)):
+        home = tmp_path / "people" / f"p{person}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{picture}.ppm").write_bytes(makers.encoded(makers.face(500 + person, picture), "PPM"))
+    out = tmp_path / "out"
+    arguments = ["--bundle", bundle_folder, "--data", tmp_path / "people", "--out", out, "--identify"]
+    told = script("evaluate.py", *arguments)
+    assert "32 people, 128 pictures, none of whom chose a threshold." in told
+    assert (out / "identification.md").read_text() in told
+    record = json.loads((out / "identification.json").read_text())
+    assert [(gallery["people"], gallery["photos"]) for gallery in record["galleries"]] == [(31, 1), (31, 3)]
+    assert record["data"]["people"] == 32
+    assert (out / "identification.png").stat().st_size > 10_000
+    for other in (["--pairs", "x"], ["--append", "x"], ["--against", "x"], ["--groups", "x"]):
+        with pytest.raises(SystemExit):
+            evaluate.parse(["--bundle", "default", "--data", "people", "--identify", *other])
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -1,7 +1,9 @@
 """Writes the rates of open-set identification as a report for people and programs. It measures nothing."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from matplotlib.figure import Figure
@@ -11,6 +13,8 @@ from model.evaluation.open_set import AtLevel, GalleryRates, OpenSet, PersonVeri
 from model.reports import plots
 from model.reports.markdown import table
 
+_USUAL_PEOPLE, _USUAL_LEVEL = 500, 0.01
+_SUMMED = ("fpir", "fnir", "known", "ambiguous", "wrong_names")
 _TERMS = """\
 ISO/IEC 19795-1. FPIR, false positive identification rate: searches by strangers in which anybody lies under the
 threshold. FNIR, false negative identification rate: searches by enrolled people in which their own nearest photo does
@@ -67,7 +71,7 @@ def plot(rates: OpenSet) -> Figure:
     """FPIR against FNIR, a curve for each gallery, with the service's thresholds as dots."""
     title = f"Identification: {rates.bundle} on {rates.data.name}\n(dots: at the service's thresholds)"
     figure, axes = plots.axes_of(title, "FPIR", "FNIR")
-    axes.set(xscale="log", yscale="log")
+    axes.set(xscale="log", yscale="log", xlim=(7e-4, 0.7), ylim=(1e-3, 1))
     for number, gallery in enumerate(rates.galleries):
         colour, label = f"C{number}", _gallery(gallery)
         fpirs = [at.fpir for at in gallery.curve]
@@ -99,7 +103,15 @@ def _galleries(galleries: tuple[GalleryRates, ...]) -> str:
         for gallery in galleries
         for level in gallery.levels
     ]
-    head = ["gallery", "searches by strangers", "level (FPIR)", "threshold", "FPIR here (95 %)", "promised", "as promised"]
+    head = [
+        "gallery",
+        "searches by strangers",
+        "level (FPIR)",
+        "threshold",
+        "FPIR here (95 %)",
+        "promised",
+        "as promised",
+    ]
     return table([*head, "of them `known`"], rows)
 
 
@@ -156,6 +168,26 @@ def _verification(verification: tuple[PersonVerification, ...]) -> str:
     ]
     head = ["photos", "level (FMR)", "threshold", "FMR here (95 %)", "promised", "FNMR here (95 %)"]
     return table([*head, "comparisons: strangers, own"], rows)
+
+
+def summary(records: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """A table of the galleries nearest to 500 people, at the usual level; `records`: of identification.json files."""
+    rows = []
+    for record in records:
+        for photos in sorted({gallery["photos"] for gallery in record["galleries"]}):
+            sizes = [gallery for gallery in record["galleries"] if gallery["photos"] == photos]
+            gallery = min(sizes, key=lambda each: abs(each["people"] - _USUAL_PEOPLE))
+            rows += [
+                [
+                    names.get(record["data"]["name"], f"`{record['data']['name']}`"),
+                    f"{gallery['people']}, {photos}",
+                    *(percents(Estimate(**level[name])) for name in _SUMMED),
+                ]
+                for level in gallery["levels"]
+                if level["point"]["fpir"] == _USUAL_LEVEL
+            ]
+    head = ["data", "people, photos each", "FPIR", "FNIR", "`known`, right", "`ambiguous`", "wrong name"]
+    return table(head, rows)
 
 
 def percent(share: float) -> str:

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.manifest import Level, Manifest, contract_id
-from model.reports import sections, transfer
+from model.reports import identification, sections, transfer
 from model.reports.markdown import table
 
 _PURPOSE = """\
 To say of two photos whether they show the same person, where people know of it and have agreed. Not for: telling who
 somebody is among people who were not asked, surveillance, or judging age, feelings or character."""
+
+_SEARCHES = """\
+Searches among enrolled people, at the threshold for an FPIR of 1 % (strangers under the threshold). FNIR: enrolled
+people who are not under it. Wrong name: another enrolled person is answered as `known`."""
 
 _LIMITS = """\
 - **No liveness detection**: a photo of a photo, or a mask, matches. Do not use it alone to let people in.
@@ -43,8 +47,8 @@ def is_of(manifest: Manifest, report: Mapping[str, Any]) -> bool:
     return bool(report["contract_id"] == contract_id(manifest) and measured == thresholds)
 
 
-def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown. `reports`: what `report.json` files hold of this bundle, each of other people."""
+def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]], searches: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Markdown. `reports`, `searches`: what `report.json` and `identification.json` files hold of other people."""
     parts = [
         f"# Model card: bundle `{manifest.name}` version {manifest.version}",
         "## What it is for",
@@ -57,6 +61,7 @@ def card(manifest: Manifest, reports: Sequence[Mapping[str, Any]]) -> str:
         _decisions(manifest),
         *filter(None, [transfer.markdown(transfer.transfers(reports)), sections.undisclosed(manifest.training)]),
         *map(_measured, reports),
+        *([_SEARCHES, identification.summary(searches, {})] if searches else []),
         "## Limits",
         _LIMITS,
         "## What the law asks of an operator",

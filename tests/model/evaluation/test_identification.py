@@ -4,21 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from makers import EMBEDDED_PEOPLE as PEOPLE
+from makers import embedded_people as people
 
 from model.embedding.embedder import distances
 from model.evaluation.identification import Searches, identification_of, margin_of, search
 from model.manifest import RatePoint, SearchTail
-
-PEOPLE, PICTURES = 60, 4
-
-
-def people(spread: float = 0.4, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Embeddings of unit length around a centre each; the last ten people have one picture."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(PEOPLE), [PICTURES] * (PEOPLE - 10) + [1] * 10)
-    values = rng.normal(size=(PEOPLE, 16))[labels] + rng.normal(0, spread, (len(labels), 16))
-    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32), labels
 
 
 @pytest.mark.parametrize(("size", "photos"), [(20, 1), (20, 3), (PEOPLE, 1), (PEOPLE, 3)])
