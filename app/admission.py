@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_SHARE = 0.75
+SHARE = 0.75
 """The part of all room that one caller may take."""
 _STALLED_SECONDS = 1.0
 """An upload that has brought nothing for as long gives way where room is needed."""
@@ -107,14 +107,14 @@ class Admission:
 
     def _require_slot(self, caller: str) -> None:
         busy, own = self._working.total(), self._working[caller]
-        if busy >= self._max_requests or own >= math.ceil(_SHARE * self._max_requests):
+        if busy >= self._max_requests or own >= math.ceil(SHARE * self._max_requests):
             raise OverloadedError
 
     def _make_room(self, ticket: Ticket, size: int) -> None:
         """Ends uploads that have stalled, the longest first, until so many bytes fit. Raises OverloadedError."""
         while self._total_bytes + size > self._max_bytes and (others := self._others(ticket)):
             self._end_stalled(others)
-        share = _SHARE * self._max_bytes
+        share = SHARE * self._max_bytes
         while self._bytes[ticket.caller] + size > share and (others := self._others(ticket, ticket.caller)):
             self._end_stalled(others)
 

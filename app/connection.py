@@ -10,15 +10,17 @@ time and a bounded piece at a time, so that no connection keeps the event loop f
 
 import asyncio
 import select
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from functools import partial
 from typing import Any
 
 import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.admission import SHARE
 from app.bounded_request import HeadError, RequestTimeoutError
 from app.errors import kind_of, problem_response
 from app.records import Record
@@ -56,6 +58,7 @@ class Connections:
             State.LINGERING: settings.body_timeout,
         }
         self._by_progress: dict[Connection, None] = {}
+        self._proxies = _TrustedHosts(settings.trusted_proxies)  # behind whose address there are many
 
     def touch(self, connection: "Connection") -> None:
         """It has got on: of all, it is the last to go."""
@@ -65,12 +68,20 @@ class Connections:
     def discard(self, connection: "Connection") -> None:
         self._by_progress.pop(connection, None)
 
-    def make_room(self) -> None:
-        """Breaks off whoever has stood still the longest, unless the service is what it waits for."""
-        if len(self._by_progress) > self.settings.max_connections:
-            longest = next(connection for connection in self._by_progress if not connection.waits_for_us)
-            self.discard(longest)
-            longest.transport.abort()
+    def make_room(self, newcomer: "Connection") -> None:
+        """Breaks off who has stood still the longest where there are too many, of all or of the newcomer's address."""
+        most = self.settings.max_connections
+        own = [connection for connection in self._by_progress if connection.address == newcomer.address]
+        if len(own) > SHARE * most and newcomer.address not in self._proxies:
+            self._break_off(own)
+        elif len(self._by_progress) > most:
+            self._break_off(self._by_progress)
+
+    def _break_off(self, connections: "Iterable[Connection]") -> None:
+        """The first, unless the service is what it waits for."""
+        longest = next(connection for connection in connections if not connection.waits_for_us)
+        self.discard(longest)
+        longest.transport.abort()
 
 
 class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
@@ -94,13 +105,17 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
     def waits_for_us(self) -> bool:
         return self.state is State.ANSWERING and not self.cycle.response_started
 
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         HttpToolsProtocol.connection_made(self, transport)
         self._connections.touch(self)
         self._enter(State.HEAD)
-        self._connections.make_room()
+        self._connections.make_room(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
@@ -296,7 +311,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _refuse(self, error: Exception) -> None:
         """Answers what never became a request."""
-        context = RequestContext(address=self.client[0] if self.client else "")
+        context = RequestContext(address=self.address)
         response = problem_response(error, context.id)
         headers = [*self.server_state.default_headers, *response.raw_headers]
         lines = [b"%s: %s\r\n" % header for header in headers if header[0].lower() != b"connection"]

@@ -28,6 +28,7 @@ from app.server import LoopErrors, _listen, _with_descriptors
 PICTURE = makers.encoded(makers.face(1), "PPM")
 BODY = b'--b\r\nContent-Disposition: form-data; name="image"; filename="f"\r\n\r\n' + PICTURE + b"\r\n--b--\r\n"
 HEAD = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 # Seconds that are short beside a test, and long beside what a good client needs on a busy machine.
@@ -299,6 +300,27 @@ def test_beyond_the_limit_the_longest_idle_is_closed_and_nobody_who_gets_on(bund
             assert rest(idle[0]) == b""
             served.sendall(REQUEST[-59:])
             assert served.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_one_address_cannot_take_all_connections_but_a_proxy_can(bundle_folder: Path) -> None:
+    with running("facepair", bundle_folder, max_connections=20, header_timeout=60) as (address, process):
+        server = Server(address, process)
+        port = int(address.rpartition(":")[2])
+        with server.connect() as quiet, ExitStack() as stack:
+            other = [
+                stack.enter_context(
+                    socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=("127.0.0.2", 0))
+                )
+                for _ in range(40)
+            ]
+            assert [rest(connection) for connection in other[:25]] == [b""] * 25
+            other[-1].sendall(GET)
+            assert other[-1].recv(65536).startswith(b"HTTP/1.1 200 ")
+            quiet.sendall(GET)  # the oldest of all, and idle until now
+            assert quiet.recv(65536).startswith(b"HTTP/1.1 200 ")
+            for _ in range(20):  # from the address of a trusted proxy, which many have
+                stack.enter_context(server.connect())
+            assert rest(other[-2]) == b""
 
 
 def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
