@@ -12,8 +12,14 @@ import httpx
 import pytest
 from service.process import free_port
 
+_SERVE = [sys.executable, "-c", "from app.main import serve; serve()"]
+_WRITE_NOTHING = (
+    "mount --make-rprivate / && for place in / /tmp /var/tmp /dev/shm; do "
+    'mount --bind $place $place && mount -o remount,ro,bind $place || exit 1; done && exec "$@"'
+)
 COMMANDS = {
-    "facepair": [sys.executable, "-c", "from app.main import serve; serve()"],
+    "facepair": _SERVE,
+    "facepair that can write nowhere": ["unshare", "-m", "sh", "-c", _WRITE_NOTHING, "sh", *_SERVE],
     "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "app.main:build", "--port"],
 }
 

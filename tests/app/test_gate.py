@@ -230,6 +230,20 @@ async def test_each_key_has_its_quota(keyed: Settings) -> None:
         assert (await Call([ANNA], "/model", "GET").to(service)).status == 200
 
 
+async def test_a_clock_that_jumps_gives_no_quota_and_ends_no_request(
+    keyed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, ahead = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: wall() + ahead)
+    async with opened(keyed.model_copy(update={"requests_per_minute": 3})) as service:
+        for ahead in (0.0, 1e8, -1e8):  # noqa: B007 - read above; seconds: three years
+            assert (await Call([ANNA]).to(service)).status == 200
+            assert (await Call(path="/readyz", method="GET").to(service)).status == 200
+        for ahead in (1e8, 0.0, 2e8):  # noqa: B007
+            assert (await Call([ANNA]).to(service)).is_refused(429, "rate_limited")
+        assert (await Call(path="/readyz", method="GET").to(service)).status == 200
+
+
 async def test_more_than_may_be_worked_on_is_refused_unread(short: FastAPI) -> None:
     whole, short.state.verifier = short.state.verifier, (slow := Slow())
     working = [asyncio.create_task(Call().to(short)) for _ in range(2)]
