@@ -126,6 +126,13 @@ def test_one_command_each_serves_and_tests(target: str) -> None:
     assert "--constraint constraints.txt" in plan
 
 
+def test_make_looks_for_data_in_the_checkout_or_where_it_is_told() -> None:
+    assert "--data data/att_faces" in run("make --dry-run train", ROOT)
+    assert "--data /elsewhere/att_faces" in run("make --dry-run train DATA=/elsewhere", ROOT)
+    ignored = subprocess.run(["git", "check-ignore", "data/att_faces"], cwd=ROOT, check=False, capture_output=True)
+    assert ignored.returncode == 0 or not (ROOT / ".git").exists()
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_a_key_is_made_and_known(tmp_path: Path) -> None:
     subprocess.run(["bash", "-ec", f"{MAKE_KEY}\n{NOTE_KEY}"], cwd=tmp_path, check=True)
