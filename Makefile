@@ -91,8 +91,9 @@ cards: $(VENV)/developed         ## the model cards, from manifests and reports
 reproduce: $(VENV)/developed     ## both protocols, five seeds each
 	$(BIN)/python scripts/reproduce.py --data $(DATA)/att_faces --out $(TUTORIAL)/reproduction.json
 
-digits: $(VENV)/developed        ## the tutorial's network on handwritten digits: a minute
-	$(BIN)/python scripts/digits.py
+digits: $(VENV)/developed        ## the tutorial's network on handwritten digits: two minutes
+	$(BIN)/python scripts/digits.py --out runs/digits
+	mkdir -p scripts/results/digits && cp runs/digits/report.md runs/digits/embeddings.svg scripts/results/digits
 
 screenshots: $(VENV)/developed  ## pictures of the page, the README's among them; needs chromium
 	$(BIN)/python scripts/screenshots.py

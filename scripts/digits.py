@@ -97,7 +97,7 @@ def report(results: list[Fold]) -> str:
 
 
 def plot(fold: Fold, labels: Indices) -> Figure:
-    """All embeddings of one network along their two main directions; crosses are digits that it never saw."""
+    """All embeddings of one network along their two main directions."""
     centred = fold.embeddings - fold.embeddings.mean(axis=0)
     places = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     figure = Figure(figsize=(7, 5.5), dpi=110, layout="constrained")
@@ -105,8 +105,10 @@ def plot(fold: Fold, labels: Indices) -> Figure:
     for digit in range(10):
         here, new = places[labels == digit], digit in fold.never_seen
         label = f"{digit}, never seen" if new else str(digit)
-        axes.scatter(here[:, 0], here[:, 1], s=24 if new else 6, marker="x" if new else "o", label=label, alpha=0.7)
-    axes.set(title="Embeddings of handwritten digits", xlabel="first principal component", ylabel="second")
+        size, marker = (24, "x") if new else (6, "o")
+        axes.scatter(here[:, 0], here[:, 1], s=size, marker=marker, label=label, alpha=0.7, rasterized=True)
+    axes.set(title="Embeddings of one network. Crosses: digits that it never saw")
+    axes.set(xlabel="first principal component", ylabel="second principal component")
     axes.legend(fontsize=8)
     return figure
 
@@ -127,7 +129,7 @@ def main() -> None:
     results = list(terminal.progress("network")(run_folds(digits, replace(RECIPE, epochs=options.epochs))))
     text = report(results)
     (options.out / "report.md").write_text(text, encoding="utf-8")
-    plot(results[0], digits.labels).savefig(options.out / "embeddings.svg")
+    plot(results[0], digits.labels).savefig(options.out / "embeddings.svg", metadata={"Date": None})
     print(text)
 
 

@@ -25,6 +25,7 @@ PAGES = {
     "README.md": ("default bundle",),
     "docs/accuracy.md": ("default bundle", "transfer", "identification", "protocols", "tutorial bundle"),
     "docs/operations.md": ("benchmark", "campaigns"),
+    "docs/training.md": ("digits",),
 }
 """The blocks of each page."""
 _BLOCK = "<!-- {name}: written by `make readme` -->\n{text}\n<!-- end of {name} -->"
@@ -39,6 +40,7 @@ def blocks() -> dict[str, str]:
         "transfer": promises(SHIPPED / "default"),
         "identification": searches(SHIPPED / "default"),
         "protocols": protocols(),
+        "digits": digits(),
         "tutorial bundle": tutorial_bundle(SHIPPED / "tutorial"),
     }
 
@@ -84,6 +86,12 @@ def searches(folder: Path) -> str:
 
 def protocols() -> str:
     return reproduce.summary(json.loads((SHIPPED / "tutorial" / "reproduction.json").read_text())).rstrip()
+
+
+def digits() -> str:
+    """The table of the committed report."""
+    text = (RESULTS / "digits/report.md").read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
 
 
 def default_bundle(folder: Path) -> str:
