@@ -7,7 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: wo
 
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ import makers
 import numpy as np
 import pytest
 import torch
+import warm
 from fastapi import FastAPI
 from services import UNHURRIED
 
@@ -33,6 +34,14 @@ def seed(request: pytest.FixtureRequest) -> int:
     np.random.seed(number)  # noqa: NPY002 (libraries still draw from it)
     torch.manual_seed(number)
     return number
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_services() -> Iterator[None]:
+    """What scripts start as services are copies of a warm process as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.process.Popen", warm.Popen)
+        yield
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+import warm
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +31,7 @@ def script(name: str, *arguments: object, status: int = 0) -> str:
 def process(name: str, *arguments: object) -> str:
     """The same in a process of its own."""
     command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT)
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+    with warm.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as started:
+        printed, _ = started.communicate()
+    assert started.returncode == 0, printed
+    return printed

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import warm
 from service.process import free_port
 
 _SERVE = [sys.executable, "-c", "from app.main import serve; serve()"]
@@ -37,7 +38,7 @@ def running(command: str, folder: Path, **settings: object) -> Iterator[tuple[st
     port = free_port()
     arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
     environment = os.environ | UNHURRIED | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port)} | given
-    process = subprocess.Popen(
+    process = warm.Popen(
         arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         pipesize=2**20,  # holds the log of any test: nobody reads it before the end
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
+from subprocess import DEVNULL, Popen, TimeoutExpired
 
 FACEPAIR = (sys.executable, "-c", "from app.main import serve; serve()")
 PLAIN = (
@@ -30,7 +30,7 @@ _STARTUP_SECONDS = 120.0
 @dataclass(frozen=True)
 class Running:
     address: str
-    process: "subprocess.Popen[bytes]"
+    process: "Popen[bytes]"
     startup: float
     """Seconds from the start of the process to the first answer that says it is ready."""
 
@@ -57,7 +57,7 @@ def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | Non
     )
     started = time.perf_counter()
     arguments = [*command, str(port)] if command == PLAIN else command
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Popen(arguments, env=environment, stdout=DEVNULL, stderr=DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait(f"{address}/openapi.json" if command == PLAIN else f"{address}/readyz", process)
@@ -66,11 +66,11 @@ def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | Non
         process.terminate()
         try:
             process.wait(30)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             process.kill()
 
 
-def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait(url: str, process: "Popen[bytes]") -> None:
     end = time.monotonic() + _STARTUP_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 import makers
 import msgspec
 import pytest
+import warm
 from PIL import Image
 from services import COMMANDS, PATIENCE, files, running
 
@@ -72,9 +72,7 @@ def test_a_bad_start_ends_with_one_clear_line(
     tmp_path: Path, command: str, fault: Callable[[Path], dict[str, str]]
 ) -> None:
     arguments = COMMANDS[command] + (["0"] if command == "uvicorn" else [])
-    ended = subprocess.run(
-        arguments, env=os.environ | fault(tmp_path), capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = warm.run(arguments, env=os.environ | fault(tmp_path))
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.startswith("facepair: ")
@@ -125,9 +123,7 @@ def test_other_bad_starts_end_so_too(
 def test_an_address_that_is_taken_ends_with_one_line(bundle_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = {"FACEPAIR_PORT": str(taken.getsockname()[1]), "FACEPAIR_BUNDLE": str(bundle_folder)}
-        ended = subprocess.run(
-            COMMANDS["facepair"], env=os.environ | given, capture_output=True, text=True, timeout=60, check=False
-        )
+        ended = warm.run(COMMANDS["facepair"], env=os.environ | given)
     assert ended.returncode == 1
     assert ended.stderr.startswith("facepair: cannot listen on 127.0.0.1, port ")
     assert ended.stderr.count("\n") == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import recognising
+import warm
 from services import running
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def refusal(*arguments: object, **settings: object) -> str:
 def run(*arguments: object, **settings: object) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, str(ROOT / "scripts/gallery.py"), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return warm.run(command, env=environment)
 
 
 def write_people(folder: Path) -> Path:
