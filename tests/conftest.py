@@ -42,6 +42,7 @@ def warm_services() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.process.Popen", warm.Popen)
         yield
+    warm.stop()
 
 
 @pytest.fixture

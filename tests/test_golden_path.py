@@ -16,6 +16,7 @@ import httpx
 import makers
 import pytest
 import torch
+import warm
 from scripting import process, script
 from service.drawn_faces import portrait
 from services import PATIENCE, files, running
@@ -89,7 +90,7 @@ def test_from_pictures_to_an_answer(data: Path, trained: Path, tmp_path: Path) -
 def test_a_killed_run_is_resumed_to_the_same_bundle(data: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "golden"
     arguments = ["tutorial", "--data", str(data), "--out", str(out), *SMALL]
-    killed = subprocess.Popen([sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL)
+    killed = warm.Popen([sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "golden.checkpoint"
     while not checkpoint.exists() and killed.poll() is None:
         time.sleep(0.01)
@@ -111,9 +112,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_of_anything(data: Path, tmp_
     full += (
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room})); runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", full, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    ended = warm.run([sys.executable, "-c", full, *arguments], cwd=ROOT)
     assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (1, 1), ended.stderr
     assert "File too large" in ended.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"b.checkpoint"}
@@ -261,7 +260,7 @@ def test_transfer_from_the_shipped_bundle_gives_one_that_can_be_served(tmp_path:
         home = tmp_path / "people" / f"p{person}"
         home.mkdir(parents=True, exist_ok=True)
         (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
-    short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1]
+    short = ["--rounds", 1, "--steps", 9, "--pairs-of-pictures", 1, "--single-pictures", 1]
     held_out = ["--calibration-people", 9, "--test-people", 2]
     arguments = ["transfer", "--data", tmp_path / "people", "--out", tmp_path / "mine"]
     log = script("train.py", *arguments, "--init", "default", *short, *held_out)
@@ -291,7 +290,7 @@ def test_fine_tuning_keeps_the_better_and_says_what_it_brought(tmp_path: Path) -
         home.mkdir(parents=True, exist_ok=True)
         (home / f"{picture}.png").write_bytes(makers.encoded(portrait(person, picture)))
     arguments = ["finetune", "--init", "default", "--data", tmp_path / "people", "--out", tmp_path / "ours"]
-    short = ["--rounds", 1, "--pairs-of-pictures", 1, "--single-pictures", 1, "--calibration-people", 9]
+    short = ["--rounds", 1, "--steps", 9, "--pairs-of-pictures", 1, "--single-pictures", 1, "--calibration-people", 9]
     log = script("train.py", *arguments, *short, "--test-people", 9)
     default, ours = (bundle.load(folder).manifest for folder in (bundle.SHIPPED / "default", tmp_path / "ours"))
     assert Policy(ours).operating_point().people == 9

@@ -80,6 +80,13 @@ def _original() -> socket.socket:
     return ours
 
 
+def stop() -> None:
+    """Ends the process that is copied, if there is one."""
+    if _original.cache_info().currsize:
+        _original().close()
+        _original.cache_clear()
+
+
 def _serve(control: socket.socket) -> None:
     """Returns in each copy, which then is to become its program."""
     for name in LOADED:

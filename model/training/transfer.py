@@ -26,7 +26,6 @@ Track: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps steps to show progress; `iter` shows none."""
 
 _ZOOMS = (0.92, 1.0, 1.08)
-_STEPS_A_ROUND = 100
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class TransferRecipe:
 
     name: str = "transfer"
     backbone: str = "sface"
-    rounds: int = 24  # of 100 steps each
+    rounds: int = 24
+    steps: int = 100  # in a round
     pairs_of_pictures: int = 16  # of one person each, in a step
     single_pictures: int = 32  # of anybody, in a step
     learning_rate: float = 1e-4
@@ -99,8 +99,8 @@ def fit(run: TransferRun, data: DistillationData, track: Track = iter) -> Iterat
     """Trains the rounds that the run still lacks; yields after each. Deterministic, resumed or not."""
     for number in range(len(run.reports) + 1, run.recipe.rounds + 1):
         rng = np.random.default_rng([run.recipe.seed, number])
-        first = (number - 1) * _STEPS_A_ROUND
-        losses = [_step(run, data, first + step, rng) for step in track(range(_STEPS_A_ROUND))]
+        first = (number - 1) * run.recipe.steps
+        losses = [_step(run, data, first + step, rng) for step in track(range(run.recipe.steps))]
         report = RoundReport(number, *np.mean(losses, axis=0).tolist())
         run.reports.append(report)
         yield report
@@ -118,7 +118,7 @@ def _step(run: TransferRun, data: DistillationData, step: int, rng: np.random.Ge
     run.optimizer.zero_grad()
     (to_target + recipe.pairs_weight * pairs).backward()
     for group in run.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * _schedule(step, recipe.rounds * _STEPS_A_ROUND)
+        group["lr"] = recipe.learning_rate * _schedule(step, recipe.rounds * recipe.steps)
     run.optimizer.step()
     return to_target.item(), pairs.item()
 
