@@ -105,7 +105,7 @@ def _web(
         gallery_setup.add_routes(service)
     service.include_router(operations.router)
     if settings.page:
-        page.install(service)
+        page.install(service, gallery=settings.gallery is not None)
     errors.install(service)
     openapi.complete(service, lambda path: not is_public(path), policy, settings.api_keys_file is not None)
     return service

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -27,11 +27,21 @@ class _Files(StaticFiles):
         return response
 
 
-def install(service: FastAPI) -> None:
-    """Serves `/` and `/page/`: no route of the contract, so the OpenAPI document does not name them."""
+_PEOPLE = '  <script type="module" src="page/people.js"></script>\n</head>'
+
+
+def install(service: FastAPI, gallery: bool) -> None:
+    """Serves `/` and `/page/`: no route of the contract, so the OpenAPI document does not name them.
+
+    Only with a `gallery` the page loads what shows its view of people.
+    """
     files = _Files(directory=FOLDER)
+    text = (FOLDER / "index.html").read_text(encoding="utf-8")
+    with_people = text.replace("</head>", _PEOPLE)
 
     async def index(request: Request) -> Response:
+        if gallery:
+            return HTMLResponse(with_people, headers=HEADERS)
         return await files.get_response("index.html", request.scope)
 
     service.add_route("/", index, include_in_schema=False)

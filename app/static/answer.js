@@ -44,7 +44,7 @@ function decide() {
   const { threshold, operating_point: point } = levels[slider.value];
   const same = distance <= threshold;
   at("#verdict").textContent = say(same ? "same" : "different");
-  at("#answer").className = same ? "same" : "different";
+  at("#answer").className = same ? "answer same" : "answer different";
   const [low, high] = point.fnmr_ci95.map(percent);
   const sentence = { n: oneIn(point.fmr), missed: percent(point.fnmr), low, high };
   at("#level-words").textContent = say("level_cost", sentence);

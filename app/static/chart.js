@@ -6,7 +6,7 @@ const [HEIGHT, TOP, BOTTOM] = [230, 28, 52]; // pixels: all of it, and the margi
 const FONT = 14;
 
 /** Into a figure with an `svg` and a `figcaption`. `edges` are one more than the counts of each kind. */
-export function draw(figure, { edges, impostor, genuine }, distance, threshold) {
+export function draw(figure, { edges, impostor, genuine }, distance, threshold, caption = say("these_two", { distance: number(distance) })) {
   const svg = figure.querySelector("svg");
   const width = figure.clientWidth;
   const end = Math.max(edges.at(-1), distance * 1.02);
@@ -24,7 +24,7 @@ export function draw(figure, { edges, impostor, genuine }, distance, threshold) 
     line(x(threshold), TOP - 6, x(threshold), floor, "threshold"),
     text(x(threshold), FONT, say("threshold", { threshold: number(threshold) }), "threshold"),
     line(x(distance), TOP - 6, x(distance), HEIGHT - FONT - 8, "distance"),
-    text(x(distance), HEIGHT - 5, say("these_two", { distance: number(distance) }), "distance"),
+    text(x(distance), HEIGHT - 5, caption, "distance"),
   );
   for (const element of svg.querySelectorAll("text")) keepInside(element, width);
   const total = (counts) => number(counts.reduce((sum, count) => sum + count, 0));

@@ -2,13 +2,11 @@
 
 import * as answer from "./answer.js";
 import { acceptDropsAndPastes, Photo } from "./photos.js";
+import * as service from "./service.js";
 import { fill, language, say } from "./words.js";
 
 const at = (selector) => document.querySelector(selector);
 const [compare, problem, keyForm] = ["#compare", "#ask > .error", "#key"].map(at);
-const PATIENCE = 120_000; // milliseconds: slow networks are no fault
-let key = ""; // in memory only
-let limits = {};
 
 document.documentElement.lang = language;
 fill(document);
@@ -21,44 +19,20 @@ function changed() {
   answer.hide();
 }
 
-/** The service's answer. Throws a problem of RFC 9457, or one of this page's own where nothing came. */
-async function ask(path, body) {
-  let response, content;
-  try {
-    response = await fetch(path, {
-      method: body ? "POST" : "GET",
-      body,
-      headers: key ? { "X-API-Key": key } : {},
-      signal: AbortSignal.timeout(PATIENCE),
-    });
-    content = await response.json();
-  } catch {
-    throw { code: response ? "unknown" : "unreachable" };
-  }
-  if (!response.ok) throw { ...content, seconds: response.headers.get("Retry-After") };
-  return content;
-}
-
-function explain({ code, image, seconds }) {
-  const sentence = say(`errors.${code}`, {
-    megabytes: Math.floor(limits.max_file_bytes / 2 ** 20),
-    megapixels: Math.floor(limits.max_pixels / 1e6),
-    side: limits.min_side,
-  });
-  const words = [sentence ?? say("errors.unknown"), seconds ? say("try_again", { seconds }) : ""].join(" ").trim();
-  if (code === "unauthorized") {
+function explain(error) {
+  if (error.code === "unauthorized") {
     keyForm.hidden = false;
-    keyForm.querySelector(".error").textContent = key ? words : "";
+    keyForm.querySelector(".error").textContent = service.hasKey() ? service.inWords(error) : "";
     keyForm.querySelector("input").focus();
-  } else (photos[image]?.problem ?? problem).textContent = words;
+  } else (photos[error.image]?.problem ?? problem).textContent = service.inWords(error);
 }
 
 async function open() {
   try {
-    const bundle = await ask("model");
-    limits = bundle.limits;
-    answer.know(bundle);
+    service.know(await service.ask("model"));
+    answer.know(service.bundle);
     keyForm.hidden = true;
+    document.dispatchEvent(new Event("opened"));
     return true;
   } catch (error) {
     explain(error);
@@ -68,7 +42,7 @@ async function open() {
 
 /** Files that would be refused are not even sent. */
 function tooLarge() {
-  const large = Object.entries(photos).filter(([, { file }]) => file.size > limits.max_file_bytes);
+  const large = Object.entries(photos).filter(([, { file }]) => service.isTooLarge(file));
   for (const [image] of large) explain({ code: "file_too_large", image });
   return large.length > 0;
 }
@@ -83,7 +57,7 @@ const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 
 function command() {
   const parts = Object.entries(photos).map(([name, { file }]) => `-F ${quoted(`${name}=@"${file.name}"`)}`);
-  if (key) parts.push("-H 'X-API-Key: YOUR_KEY'");
+  if (service.hasKey()) parts.push("-H 'X-API-Key: YOUR_KEY'");
   return ["curl", ...parts, new URL("verify", location.href)].join(" ");
 }
 
@@ -95,7 +69,7 @@ async function verify() {
   compare.disabled = true;
   compare.textContent = say("comparing");
   try {
-    const verified = await ask("verify", form());
+    const verified = await service.ask("verify", form());
     for (const [name, face] of Object.entries(verified.faces)) photos[name].explain(face);
     answer.show(verified, command());
   } catch (error) {
@@ -107,11 +81,11 @@ async function verify() {
 
 at("#ask").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (limits.max_file_bytes || (await open())) await verify();
+  if (service.bundle || (await open())) await verify();
 });
 keyForm.addEventListener("submit", async (event) => {
   event.preventDefault();
-  key = keyForm.querySelector("input").value;
+  service.useKey(keyForm.querySelector("input").value);
   await open();
 });
 await open();

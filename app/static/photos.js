@@ -4,13 +4,13 @@ import { fill, say } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const UNKNOWN_TYPES = /\.p[gp]m$/i; // pictures that the service reads and that browsers have no type for
-const dialog = document.querySelector("dialog");
+const dialog = document.querySelector("#camera");
 
 /** A photo's place. `changed` is called whenever another file lies in it. */
 export class Photo {
   file = null;
 
-  constructor(name, changed) {
+  constructor(name, changed, place = document.querySelector(".photos")) {
     const part = document.querySelector("#photo").content.cloneNode(true);
     fill(part);
     this.root = part.firstElementChild;
@@ -32,7 +32,7 @@ export class Photo {
     const camera = at(".camera");
     camera.hidden = !navigator.mediaDevices?.getUserMedia;
     camera.addEventListener("click", () => photograph(this));
-    document.querySelector(".photos").append(part);
+    place.append(part);
   }
 
   take(file) {
@@ -69,28 +69,34 @@ export class Photo {
   }
 }
 
-/** Files dropped or pasted: the first goes to `photo`, a second one to its neighbour. */
-function spread(transfer, photo, neighbour) {
-  const files = [...transfer.files].filter((file) => file.type.startsWith("image/") || UNKNOWN_TYPES.test(file.name));
+/** The pictures among files dropped or pasted. */
+export const pictures = (transfer) =>
+  [...transfer.files].filter((file) => file.type.startsWith("image/") || UNKNOWN_TYPES.test(file.name));
+
+/** Gives `take` the pictures that are dropped on an element. */
+export function acceptDrops(root, take) {
+  root.addEventListener("dragenter", () => root.classList.add("over"));
+  root.addEventListener("dragleave", (event) => root.contains(event.relatedTarget) || root.classList.remove("over"));
+  root.addEventListener("drop", (event) => {
+    root.classList.remove("over");
+    take(pictures(event.dataTransfer));
+  });
+}
+
+/** The first goes to `photo`, a second one to its neighbour. */
+function spread(files, photo, neighbour) {
   if (files[0]) photo.take(files[0]);
   if (files[1]) neighbour.take(files[1]);
 }
 
 export function acceptDropsAndPastes([one, two]) {
-  for (const [photo, neighbour] of [[one, two], [two, one]]) {
-    photo.root.addEventListener("dragenter", () => photo.root.classList.add("over"));
-    photo.root.addEventListener("dragleave", (event) =>
-      photo.root.contains(event.relatedTarget) || photo.root.classList.remove("over"));
-    photo.root.addEventListener("drop", (event) => {
-      photo.root.classList.remove("over");
-      spread(event.dataTransfer, photo, neighbour);
-    });
-  }
+  for (const pair of [[one, two], [two, one]]) acceptDrops(pair[0].root, (files) => spread(files, ...pair));
   // A file dropped beside the places would otherwise be opened instead of the page.
   for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
   document.addEventListener("paste", (event) => {
+    if (one.root.offsetParent === null) return; // another view is shown
     const pointed = two.root.contains(document.activeElement) || (one.file && !two.file);
-    spread(event.clipboardData, ...(pointed ? [two, one] : [one, two]));
+    spread(pictures(event.clipboardData), ...(pointed ? [two, one] : [one, two]));
   });
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app import people
 from app.errors import ErrorKind
 from app.main import create_app
 from app.page import FOLDER, HEADERS
@@ -81,8 +82,31 @@ def test_every_error_and_every_warning_has_words() -> None:
     assert LANGUAGES["en"]["warnings"].keys() == set(FaceWarning)
 
 
+def test_every_word_of_the_gate_has_words() -> None:
+    assert LANGUAGES["en"]["gate"].keys() == people._DETAILS.keys()
+    assert {"enrolled", "already_enrolled"} <= LANGUAGES["en"].keys()
+
+
+@pytest.mark.slow
+async def test_only_with_a_gallery_the_page_loads_the_view_of_people(bundle_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("00" * 32)
+    url = f"sqlite:///{tmp_path / 'gallery.db'}"
+    service = create_app(Settings(bundle=str(bundle_folder), gallery=url, gallery_key_file=tmp_path / "key"))
+    async with (
+        service.router.lifespan_context(service),
+        httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://localhost") as client,
+    ):
+        page = await client.get("/")
+        assert HEADERS.items() <= {name.title(): value for name, value in page.headers.items()}.items()
+        added = '  <script type="module" src="page/people.js"></script>\n'
+        assert page.text.replace(added, "") == (FOLDER / "index.html").read_text(encoding="utf-8")
+        assert added in page.text
+
+
 def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
     content = "".join(path.read_text(encoding="utf-8") for path in FILES)
-    used = set(re.findall(r'data-word="(\w+)"', content)) | set(re.findall(r'say\((?:\w+ \? )?"(\w+)"', content))
-    used |= set(re.findall(r'new Photo\("(\w+)"', content)) | {"different"}  # the other branch of "same"
-    assert used | {"errors", "warnings"} == LANGUAGES["en"].keys() | {"errors"}
+    used = set(re.findall(r'data-word="(\w+)"', content)) | set(re.findall(r'say\((?:[\w= ]+ \? )?"(\w+)"', content))
+    used |= set(re.findall(r'new Photo\("(\w+)"', content)) | set(re.findall(r'submit\(.*?, "(\w+)"', content))
+    used |= {"different", "question", "promise", "unknown", "already_enrolled"}  # the other branches of conditions
+    used |= {"enrolled"}  # as the service says
+    assert used | {"errors", "gate", "warnings"} == LANGUAGES["en"].keys() | {"errors"}
