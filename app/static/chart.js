@@ -4,9 +4,10 @@ import { number, say } from "./words.js";
 
 const [HEIGHT, TOP, BOTTOM] = [230, 28, 52]; // pixels: all of it, and the margins above and below the curves
 const FONT = 14;
+const PAIR = ["these_two", "chart"]; // what the mark and the chart are called
 
 /** Into a figure with an `svg` and a `figcaption`. `edges` are one more than the counts of each kind. */
-export function draw(figure, { edges, impostor, genuine }, distance, threshold, caption = say("these_two", { distance: number(distance) })) {
+export function draw(figure, { edges, impostor, genuine }, distance, threshold, [mark, chart] = PAIR) {
   const svg = figure.querySelector("svg");
   const width = figure.clientWidth;
   const end = Math.max(edges.at(-1), distance * 1.02);
@@ -24,11 +25,11 @@ export function draw(figure, { edges, impostor, genuine }, distance, threshold, 
     line(x(threshold), TOP - 6, x(threshold), floor, "threshold"),
     text(x(threshold), FONT, say("threshold", { threshold: number(threshold) }), "threshold"),
     line(x(distance), TOP - 6, x(distance), HEIGHT - FONT - 8, "distance"),
-    text(x(distance), HEIGHT - 5, caption, "distance"),
+    text(x(distance), HEIGHT - 5, say(mark, { distance: number(distance) }), "distance"),
   );
   for (const element of svg.querySelectorAll("text")) keepInside(element, width);
   const total = (counts) => number(counts.reduce((sum, count) => sum + count, 0));
-  figure.querySelector("figcaption").textContent = say("chart", {
+  figure.querySelector("figcaption").textContent = say(chart, {
     impostors: total(impostor),
     genuines: total(genuine),
     threshold: number(threshold),

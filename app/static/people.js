@@ -9,6 +9,7 @@ const at = (selector) => document.querySelector(selector);
 const [nav, who, enrol, list] = ["nav", "#who", "#enrol", "#list"].map(at);
 const [identify, level, outcome, receipt] = ["#identify", "#fpir", "#outcome", "#receipt"].map(at);
 const [id, files, results, rows, more] = ["#person-id", "#photos", "#results", "#rows", "#more"].map(at);
+const NEAREST = ["nearest", "chart_search"];
 const MOST = 10; // photos in a request
 let cursor;
 
@@ -37,9 +38,9 @@ async function count() {
   const gallery = await service.ask("gallery");
   const chosen = level.value;
   const supported = gallery.operating_points.filter(({ operating_point: point }) => point);
-  level.replaceChildren(...supported.map(({ fpir }) => new Option(say("named", { n: oneIn(fpir) }), fpir)));
-  level.value = supported.some(({ fpir }) => String(fpir) === chosen) ? chosen : "0.01";
-  if (level.selectedIndex < 0) level.selectedIndex = level.options.length - 1;
+  const options = supported.map(({ fpir }) => new Option(say("named", { n: oneIn(fpir) }), fpir));
+  level.replaceChildren(new Option(say("usual_level"), ""), ...options);
+  level.value = supported.some(({ fpir }) => String(fpir) === chosen) ? chosen : "";
   at("#enrolled").textContent = say("enrolled_now", { people: number(gallery.people), photos: number(gallery.photos) });
 }
 
@@ -86,8 +87,7 @@ function tell({ outcome: said, distance, candidates, operating_point: point }) {
   at("#found").hidden = false;
   const distances = service.bundle.calibration?.distances;
   at("#found figure").hidden = !distances || distance === null;
-  const caption = say("nearest", { distance: number(distance ?? 0) });
-  if (!at("#found figure").hidden) draw(at("#found figure"), distances, distance, point.threshold, caption);
+  if (!at("#found figure").hidden) draw(at("#found figure"), distances, distance, point.threshold, NEAREST);
   outcome.focus();
 }
 
