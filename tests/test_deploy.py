@@ -29,7 +29,7 @@ def deployment() -> dict[str, Any]:
     return spec
 
 
-@pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name.startswith("facepair")])
+@pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name.startswith(("facepair", "people"))])
 def test_compose_sets_only_what_the_service_reads(name: str) -> None:
     assert COMPOSE["services"][name]["environment"].keys() <= SETTINGS
     assert COMPOSE["services"][name]["read_only"]
@@ -38,6 +38,23 @@ def test_compose_sets_only_what_the_service_reads(name: str) -> None:
 def test_the_proxy_asks_the_replicas_that_compose_starts() -> None:
     replicas = re.findall(r"server (\S+):8000", proxy.CONFIGURATION.read_text(encoding="utf-8"))
     assert set(replicas) == {name for name in COMPOSE["services"] if name.startswith("facepair")}
+
+
+def test_the_replicas_of_people_share_a_database_that_nobody_else_reaches() -> None:
+    services = COMPOSE["services"]
+    url = services["people"]["environment"]["FACEPAIR_GALLERY"]
+    assert url == services["people2"]["environment"]["FACEPAIR_GALLERY"]
+    user, password = services["postgres"]["environment"].values()
+    assert url == f"postgresql://{user}:{password}@postgres/{user}"
+    assert {name for name, each in services.items() if "people" in each.get("networks", [])} == {
+        "people", "people2", "postgres",
+    }  # fmt: skip
+    assert services["postgres"]["networks"] == ["people"]
+    assert COMPOSE["networks"]["people"]["internal"]
+    assert "ports" not in services["postgres"]
+    for name in ("people", "people2"):
+        assert services[name]["environment"]["FACEPAIR_GALLERY_KEY_FILE"] == "/run/secrets/gallery_key"
+        assert services[name]["profiles"] == ["postgres"]
 
 
 def test_the_proxy_takes_bodies_as_large_as_the_service() -> None:

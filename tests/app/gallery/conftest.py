@@ -1,31 +1,14 @@
 """Galleries on both stores: a file, and a PostgreSQL server of the tests' own."""
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from galleries import Galleries
-from postgres_cluster import BINARIES, Cluster
+from postgres_cluster import Cluster
 
 _NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    if BINARIES is None:
-        pytest.skip("PostgreSQL's server is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="facepair-pg-", dir="/tmp"))
-    cluster = Cluster(folder)
-    try:
-        cluster.make()
-        cluster.start()
-        yield cluster
-        cluster.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,0 +1,183 @@
+"""A full disk, two writers, clocks that jump, many photos, many people: what was answered holds.
+
+With `GALLERY_PEOPLE=100000` in the environment, so many people.
+"""
+
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from galleries import Galleries, enrol, put, vector
+
+from app.gallery import audit
+from app.gallery.expiry import Expiry
+from app.gallery.gallery import Gallery
+from app.gallery.records import GalleryFull, GalleryUnavailable, Limits
+from app.gallery.sealing import Sealing, new_key
+
+MANY = int(os.environ.get("GALLERY_PEOPLE", "10000"))
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """As on a full disk: what would grow a file fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_on_a_full_disk_writes_are_refused_whole_and_searches_go_on(tmp_path: Path) -> None:
+    galleries = Galleries(f"sqlite:///{tmp_path / 'gallery.db'}")
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1)
+    before = gallery.index.counts()
+    largest = max(path.stat().st_size for path in tmp_path.iterdir())
+    refused = 0
+    with no_file_larger_than(largest):
+        for number in range(2, 50):
+            try:
+                enrol(gallery, f"E{number}", number)
+            except GalleryUnavailable:
+                refused += 1
+        assert refused > 0
+        assert gallery.index.search(vector(1), 1).matches[0].person_id == "E1"
+    there = {person.person_id for person in gallery.register.people(100).people}
+    assert len(there) == before.people + 48 - refused
+    enrol(gallery, "E99", 99)  # there is room again
+    again = galleries.open()
+    assert {person.person_id for person in again.register.people(100).people} == there | {"E99"}
+    assert again.index.counts().damaged == ()
+    assert_whole(again)
+    galleries.close()
+
+
+def assert_whole(gallery: Gallery) -> None:
+    register = gallery.register
+    entries = register.database.read(lambda connection: list(audit.verify(connection, register.hashes)))
+    assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+
+
+def test_two_writers_at_once_lose_nothing(galleries: Galleries) -> None:
+    writers = [galleries.open(), galleries.open()]
+    faults: list[Exception] = []
+
+    def write(gallery: Gallery, first: int) -> None:
+        try:
+            for number in range(first, first + 20):
+                enrol(gallery, f"E{number}", number)
+                enrol(gallery, "shared", 100 + number % 10)  # both want the same person
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=write, args=(gallery, 20 * n)) for n, gallery in enumerate(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    for gallery in writers:
+        counts = gallery.index.counts()
+        assert (counts.people, counts.photos) == (41, 50)
+        assert gallery.index.search(vector(39), 1).matches[0].person_id == "E39"
+    assert_whole(writers[0])
+
+
+def test_a_person_has_as_many_photos_as_the_limit_and_the_nearest_counts(galleries: Galleries) -> None:
+    gallery = galleries.open(limits=Limits(people=10, photos=20))
+    enrol(gallery, "E1", *range(20))
+    with pytest.raises(GalleryFull):
+        enrol(gallery, "E1", 20)
+    enrol(gallery, "E2", 30)
+    for seed in range(20):
+        match = gallery.index.search(vector(seed), 2).matches[0]
+        assert (match.person_id, match.photo_id, match.photos, match.distance) == ("E1", f"ph_{seed}", 20, 0)
+    assert len(gallery.register.person("E1").photos) == 20
+    assert gallery.register.erase("E1", "anna").photos_erased == 20
+    assert gallery.index.counts().photos == 1
+
+
+def test_a_clock_that_jumps_erases_nobody_until_it_goes_on_steadily(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    put(gallery, "E1", until=galleries.now + timedelta(days=1))
+    steady = 0.0
+    expiry = Expiry(gallery.register, lambda: steady)
+    assert expiry.sweep() == []
+    galleries.wait(days=400)  # as a clock that is set wrong
+    steady += 30
+    assert expiry.sweep() == []
+    galleries.wait(days=-400)
+    steady += 30
+    assert expiry.sweep() == []
+    assert gallery.register.person("E1").person_id == "E1"
+    galleries.wait(days=2)
+    steady += 2 * 86_400
+    assert [receipt.person_id for receipt in expiry.sweep()] == ["E1"]
+
+
+def add_many(gallery: Gallery, count: int) -> None:
+    """People without photos, in one transaction."""
+    register = gallery.register
+    key = new_key()
+    profile = '{"display_name": null, "metadata": {}, "consent_reference": null}'
+    now = "2026-03-01T12:00:00.000000Z"
+    ids = [f"P{number:06}" for number in range(count)]
+    rows = [
+        (
+            person,
+            register.master.seal(key, "key", person),
+            Sealing(key).seal(profile.encode(), "profile", person),
+            now,
+            now,
+            number + 1,
+        )
+        for number, person in enumerate(ids)
+    ]
+    register.database.write(
+        lambda connection: [
+            connection.execute(
+                "INSERT INTO people (person_id, key, profile, created_at, updated_at, revision) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            for row in rows
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_many_people_come_by_cursor_once_each_while_others_write(tmp_path: Path) -> None:
+    galleries = Galleries(f"sqlite:///{tmp_path / 'gallery.db'}")
+    gallery = galleries.open(limits=Limits(people=2 * MANY))
+    add_many(gallery, MANY)
+    rng = np.random.default_rng(0)
+    seen: list[str] = []
+    erased: set[str] = set()
+    after: str | None = ""
+    while after is not None:
+        page = gallery.register.people(1000, after)
+        seen += [person.person_id for person in page.people]
+        after = page.next_after
+        put(gallery, f"Q{len(seen)}")  # behind everybody
+        put(gallery, f"A{len(seen)}")  # before everybody: too late for this reader
+        gone = f"P{rng.integers(MANY):06}"
+        if gone not in erased:
+            erased.add(gone)
+            gallery.register.erase(gone, "anna")
+    assert len(seen) == len(set(seen))
+    assert seen == sorted(seen)
+    expected = {f"P{number:06}" for number in range(MANY)}
+    assert expected - erased <= set(seen)
+    assert set(seen) - expected <= {f"Q{number}" for number in range(MANY + 1000)}
+    galleries.close()
