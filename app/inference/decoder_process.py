@@ -11,7 +11,9 @@ import signal
 import socket
 import struct
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -78,6 +80,8 @@ def _confine(memory_bytes: int) -> None:
     warnings.simplefilter("ignore")  # Pillow warns about what is in a picture: nothing for the log
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # where a container's memory runs out, this process goes rather than the service
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _decode(

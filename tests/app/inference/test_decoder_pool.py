@@ -111,6 +111,7 @@ async def test_children_are_small_and_confined(pool: DecoderPool) -> None:
         assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
         assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == 2**30
         assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"  # the first to go where memory runs out
 
 
 async def test_a_picture_that_takes_too_much_memory_is_too_expensive_not_damaged() -> None:
