@@ -26,6 +26,7 @@ from app.errors import kind_of, problem_response
 from app.records import Record
 from app.request_context import RequestContext
 from app.settings import Settings
+from app.starts import Starts
 
 _READ_BYTES = 2**16
 _MAX_HEADERS = 100
@@ -57,6 +58,7 @@ class Connections:
             State.ANSWERING: settings.request_timeout + settings.body_timeout,  # the client may take it slowly
             State.LINGERING: settings.body_timeout,
         }
+        self.starts = Starts()
         self._by_progress: dict[Connection, None] = {}
         self._proxies = _TrustedHosts(settings.trusted_proxies)  # behind whose address there are many
 
@@ -253,7 +255,11 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = self  # whose `close` lets the client read the answer first
-        super()._start_asgi_task(cycle, partial(self._serve, app, cycle))
+        self._connections.starts.add(self.address, partial(self._begin, app, cycle))
+
+    def _begin(self, app: Any, cycle: Any) -> None:
+        if not cycle.disconnected:
+            super()._start_asgi_task(cycle, partial(self._serve, app, cycle))
 
     async def _serve(self, app: ASGIApp, cycle: Any, scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_or_fail() -> Message:

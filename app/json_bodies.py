@@ -1,6 +1,7 @@
 """Reads JSON bodies: base64 pictures to the same form as an upload, or one of the public shapes; knows no images."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -65,9 +66,22 @@ async def read_shape(request: Request, shape: type[Shape], max_commas: int) -> S
         raise NotJsonError
     body = await _read(request, max_commas)
     try:
+        msgspec.json.decode(body, type=_members(shape))
+    except msgspec.ValidationError:
+        raise InvalidParameterError from None
+    except _MALFORMED:
+        pass  # which the shape finds as well, and names
+    try:
         return shape.model_validate_json(body)
     except ValidationError as error:
         raise (JsonInvalidError if _is_malformed(error) else InvalidParameterError) from None
+
+
+@cache
+def _members(shape: type[BaseModel]) -> type[msgspec.Struct]:
+    """The shape's names, whatever their values: the first that is unknown ends the reading, of however many."""
+    names = [(name, msgspec.Raw, msgspec.Raw()) for name in shape.model_fields]
+    return msgspec.defstruct(shape.__name__, names, forbid_unknown_fields=True)
 
 
 def _is_malformed(error: ValidationError) -> bool:

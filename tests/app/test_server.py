@@ -54,6 +54,10 @@ class Server:
         assert found is not None
         return int(found[1])
 
+    def metric(self, name: str) -> float:
+        metrics = httpx.get(f"{self.address}/metrics", timeout=PATIENCE).text
+        return sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(name + " "))
+
     def talk(self, request: bytes) -> bytes:
         with self.connect() as connection:
             connection.sendall(request)
@@ -321,6 +325,23 @@ def test_one_address_cannot_take_all_connections_but_a_proxy_can(bundle_folder: 
             for _ in range(20):  # from the address of a trusted proxy, which many have
                 stack.enter_context(server.connect())
             assert rest(other[-2]) == b""
+
+
+def test_a_flood_of_one_address_is_begun_in_turn_with_the_requests_of_others(bundle_folder: Path) -> None:
+    """While another is answered ten times, of 300 connections with a hundred requests each some hundreds are."""
+    with running("facepair", bundle_folder, header_timeout=60) as (address, process), ExitStack() as stack:
+        server, port = Server(address, process), int(address.rpartition(":")[2])
+        with httpx.Client(timeout=PATIENCE) as other:
+            for _ in range(300):
+                flood = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=("127.0.0.2", 0))
+                stack.enter_context(flood).sendall(GET * 100)
+            until(lambda: server.metric('facepair_requests_total{route="/livez",status="200"}') > 500)
+            before = server.metric('facepair_requests_total{route="/livez",status="200"}')
+            for _ in range(10):
+                assert other.get(f"{address}/nothing").status_code == 404
+            after = server.metric('facepair_requests_total{route="/livez",status="200"}')
+            assert after < 30_000  # it was measured while the flood went on
+            assert after - before < 1_000  # if all of them began in one turn, it would be over 3,000
 
 
 def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
