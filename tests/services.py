@@ -20,9 +20,10 @@ _WRITE_NOTHING = (
 )
 COMMANDS = {
     "facepair": _SERVE,
-    "facepair that can write nowhere": ["unshare", "-m", "sh", "-c", _WRITE_NOTHING, "sh", *_SERVE],
     "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "app.main:build", "--port"],
 }
+WRITES_NOWHERE = ["unshare", "-m", "sh", "-c", _WRITE_NOTHING, "sh", *_SERVE]
+"""Where everything is read-only; needs the right to mount."""
 
 
 PATIENCE = 60
@@ -32,13 +33,17 @@ UNHURRIED = {"FACEPAIR_THREADS": "1", "FACEPAIR_REQUEST_TIMEOUT": str(PATIENCE),
 
 
 @contextmanager
-def running(command: str, folder: Path, **settings: object) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def running(
+    command: str | list[str], folder: Path, **settings: object
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """A service in a process of its own, ready; gives its address."""
     given = {f"FACEPAIR_{name.upper()}": str(value) for name, value in settings.items()}
     port = free_port()
-    arguments = COMMANDS[command] + ([str(port)] if command == "uvicorn" else [])
+    arguments = [*(COMMANDS[command] if isinstance(command, str) else command)]
+    arguments += [str(port)] if command == "uvicorn" else []
     environment = os.environ | UNHURRIED | {"FACEPAIR_BUNDLE": str(folder), "FACEPAIR_PORT": str(port)} | given
-    process = warm.Popen(
+    start = warm.Popen if arguments[0] == sys.executable else subprocess.Popen
+    process = start(
         arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         pipesize=2**20,  # holds the log of any test: nobody reads it before the end
     )  # fmt: skip
