@@ -125,11 +125,13 @@ release: $(VENV)/developed        ## wheel, sdist, SBOM and licences in dist/, t
 
 campaigns: $(VENV)/developed     ## all of what the service must live through: hours; goes on where it was stopped
 	$(BIN)/python scripts/campaign.py decode --cases 1000000
+	$(BIN)/python scripts/campaign.py costs --cases 2000 --chunk 20
 	$(BIN)/python scripts/campaign.py http --cases 100000
 	$(BIN)/python scripts/campaign.py sockets --cases 200000
 	$(BIN)/python scripts/campaign.py swaps --cases 100000
 	$(BIN)/python scripts/campaign.py soak --cases 100000 --chunk 1000
 	$(BIN)/python scripts/campaign.py schema --cases 20000 --chunk 500
+	$(BIN)/python scripts/campaign.py starvation --cases 10 --chunk 1
 	$(BIN)/python scripts/campaign.py kills --cases 1000
 	$(BIN)/python scripts/campaign.py terms --cases 100 --chunk 10
 

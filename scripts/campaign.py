@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import terminal
-from campaigns import attacks, requests
+from campaigns import attacks, expensive_pictures, requests
 from campaigns import openapi_fuzz as schema
 from campaigns import signals as faults
 from campaigns.harness import Campaign, Outcome
 
 CAMPAIGNS: Mapping[str, Campaign] = {
     "decode": requests.decode_in_process,
+    "costs": expensive_pictures.most_expensive,
     "http": requests.damaged_pictures,
     "sockets": requests.malformed_requests,
     "swaps": requests.swapped_answers,

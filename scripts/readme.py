@@ -12,6 +12,7 @@ import reproduce
 import terminal
 from benchmarks import report
 from benchmarks.results import Results
+from campaigns import attacks, expensive_pictures
 
 from model.bundle import SHIPPED
 from model.manifest import Calibration, Manifest, read
@@ -24,10 +25,11 @@ DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's Vie
 PAGES = {
     "README.md": ("default bundle",),
     "docs/accuracy.md": ("default bundle", "transfer", "identification", "protocols", "tutorial bundle"),
-    "docs/operations.md": ("benchmark", "campaigns"),
+    "docs/operations.md": ("benchmark", "campaigns", "starvation", "costs"),
     "docs/training.md": ("digits",),
 }
 """The blocks of each page."""
+_OWN_TABLES = ("costs", "starvation")
 _BLOCK = "<!-- {name}: written by `make readme` -->\n{text}\n<!-- end of {name} -->"
 
 
@@ -36,6 +38,8 @@ def blocks() -> dict[str, str]:
     return {
         "benchmark": benchmark(),
         "campaigns": campaigns(),
+        "starvation": starvation(),
+        "costs": costs(),
         "default bundle": default_bundle(SHIPPED / "default"),
         "transfer": promises(SHIPPED / "default"),
         "identification": searches(SHIPPED / "default"),
@@ -74,14 +78,25 @@ def benchmark() -> str:
 
 
 def campaigns() -> str:
-    paths = [RESULTS / "campaigns" / f"{name}.json" for name in campaign.CAMPAIGNS]
-    states = [msgspec.json.decode(path.read_bytes(), type=campaign.State) for path in paths if path.exists()]
+    states = [_state(name) for name in campaign.CAMPAIGNS if name not in _OWN_TABLES]
     return table(["campaign", "cases", "faults", "most frequent outcomes"], map(campaign.row, states))
 
 
 def searches(folder: Path) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("**/identification.json"))]
     return "At the threshold for FPIR 1 %, with 95 % intervals:\n\n" + identification.summary(records, DATA_SETS)
+
+
+def starvation() -> str:
+    return table(attacks.COLUMNS, [name.split("; ") for name in _state("starvation").counts])
+
+
+def costs() -> str:
+    return table(expensive_pictures.COLUMNS, expensive_pictures.records(_state("costs").counts))
+
+
+def _state(name: str) -> campaign.State:
+    return msgspec.json.decode((RESULTS / "campaigns" / f"{name}.json").read_bytes(), type=campaign.State)
 
 
 def protocols() -> str:

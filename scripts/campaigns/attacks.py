@@ -21,10 +21,13 @@ from numpy.random import Generator
 from service.http_client import Answer, Client, upload
 from service.process import Running, serving
 
-SECONDS = 20.0
+SECONDS = 60.0
+COLUMNS = ("attack", "sent", "good client served", "its p50, p99", "alone", "memory", "`/readyz` within")
+"""Of the name under which a case is counted, between semicolons."""
 _BYTES_A_SECOND = 10 * 10**6
 _EVERY_SECONDS = 0.2
 _PIECE = 2**16
+_FROM = "127.0.0.2"  # another address than the good client's, and no trusted proxy's
 _GROWTH_MB = 100.0 + 256.0  # beyond idle: what may be in flight, and as much as it costs to hold it
 _READY_SECONDS = 1.0
 _HEAD = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -73,7 +76,7 @@ class Attack:
             await asyncio.sleep(0.01)
 
     async def _talk(self, host: str, port: int, purse: Purse) -> None:
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(host, port, local_addr=(_FROM, 0))
         ended = asyncio.create_task(reader.read())  # who is answered and half-closed comes again
         try:
             writer.write(self.head)
@@ -90,9 +93,9 @@ class Attack:
 
 def attack(seed: int, number: int) -> tuple[str, Attack]:
     """Case `number`: the first of each class as it was first met, then others of that class."""
-    names = list(_CLASSES)
+    names = list(CLASSES)
     name = names[number % len(names)]
-    return name, _CLASSES[name](np.random.default_rng([seed, number]), number < len(names))
+    return name, CLASSES[name](np.random.default_rng([seed, number]), number < len(names))
 
 
 def _tiny_chunks(rng: Generator, plain: bool) -> Attack:
@@ -127,21 +130,44 @@ def _near_delimiters(rng: Generator, plain: bool) -> Attack:
     return Attack(8, head, filling * (_PIECE // len(filling)))
 
 
+def _dear_to_read(rng: Generator, plain: bool) -> Attack:
+    """Whole requests, one behind the other, that are cheap to send and take long to find fault with."""
+    count = 40_000 if plain else int(rng.integers(1_000, 40_000))
+    fault = b'""' if plain else _any(rng, [b'""', b"[]", b"null", b"1e400", b"true"])
+    faults = b",".join([fault] * count)
+    members = b",".join(b'"k%d":1' % number for number in range(count))
+    bodies = [b'{"others":[[%b]]}' % faults, b'{"embedding":[%b]}' % faults, b"{%b}" % members]
+    body = bodies[0] if plain else _any(rng, bodies)
+    kind = b"application/json" if plain or rng.random() < 0.5 else b'multipart/form-data; boundary="' + b";" * 15_000
+    head = b"POST /compare HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return Attack(8 if plain else int(rng.integers(1, 33)), b"", head % (kind, len(body)) + body)
+
+
+def _floods(rng: Generator, plain: bool) -> Attack:
+    """As many small requests as they are answered, from many connections."""
+    lines = [b"GET /livez", b"GET /openapi.json", b"GET /nothing", b"POST /verify"]
+    line = lines[0] if plain else _any(rng, lines)
+    request = line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    return Attack(700 if plain else int(rng.integers(100, 900)), b"", request * 100, 1.0)
+
+
 def _any(rng: Generator, choices: Sequence[bytes]) -> bytes:
     return choices[int(rng.integers(len(choices)))]
 
 
-_CLASSES: Mapping[str, Callable[[Generator, bool], Attack]] = {
+CLASSES: Mapping[str, Callable[[Generator, bool], Attack]] = {
     "tiny chunks": _tiny_chunks,
     "more than declared": _undeclared,
     "silent uploads": _silent,
     "near delimiters": _near_delimiters,
+    "dear to read": _dear_to_read,
+    "floods": _floods,
 }
 
 
 @contextmanager
 def starvation(seed: int, bundle_name: str, seconds: float = SECONDS) -> Iterator[Run]:
-    """Each case is an attack beside a good client, which must be served; its p50 and p99 are told in milliseconds."""
+    """Each case is an attack beside a good client, which must be served; its p50 and p99 are counted as a name."""
     with serving(settings={"FACEPAIR_BUNDLE": bundle_name}) as service:
         alone = asyncio.run(_measure(service, seed, None, seconds))
 
@@ -150,7 +176,7 @@ def starvation(seed: int, bundle_name: str, seconds: float = SECONDS) -> Iterato
             for number in numbers:
                 name, case = attack(seed, number)
                 found = asyncio.run(_measure(service, seed, case, seconds))
-                outcome.counts[f"{name}: {found.told(alone)}"] += 1
+                outcome.counts["; ".join([name, *found.cells(alone)])] += 1
                 outcome.faults.extend(f"case {number}, {name}: {fault}" for fault in found.faults(alone))
             return outcome
 
@@ -169,14 +195,18 @@ class Measured:
     def quantile(self, share: float) -> float:
         return float(np.quantile([answer.seconds for answer in self.answers], share))
 
-    def told(self, alone: "Measured") -> str:
+    def cells(self, alone: "Measured") -> list[str]:
+        """As `COLUMNS` names them."""
         served = sum(answer.status == 200 for answer in self.answers)
-        times = [1000 * one.quantile(share) for one in (self, alone) for share in (0.5, 0.99)]
-        return (
-            f"{self.sent_mb:.1f} MB sent, {served} of {len(self.answers)} served, p50 {times[0]:.0f} and p99 "
-            f"{times[1]:.0f} ms (alone {times[2]:.0f} and {times[3]:.0f}), {self.most_mb - self.idle_mb:+.0f} MiB, "
-            f"ready within {1000 * max(self.ready, default=math.inf):.0f} ms"
-        )
+        times = [f"{1000 * one.quantile(share):.0f}" for one in (self, alone) for share in (0.5, 0.99)]
+        return [
+            f"{self.sent_mb:,.1f} MB",
+            f"{served} of {len(self.answers)}",
+            f"{times[0]}, {times[1]} ms",
+            f"{times[2]}, {times[3]} ms",
+            f"{self.most_mb - self.idle_mb:+.0f} MiB",
+            f"{1000 * max(self.ready, default=math.inf):.0f} ms",
+        ]
 
     def faults(self, alone: "Measured") -> Iterator[str]:
         yield from (

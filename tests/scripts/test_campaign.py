@@ -8,6 +8,7 @@ from typing import Any
 
 import campaign
 import pytest
+from campaigns import attacks, expensive_pictures
 from campaigns.damaged_pictures import base, damaged
 from campaigns.harness import Outcome, Run, fault_of
 from campaigns.malformed_requests import malformed
@@ -93,3 +94,24 @@ def test_faults_are_told_kept_and_end_with_status_1(tmp_path: Path, capsys: pyte
 )  # fmt: skip
 def test_an_answer_outside_the_contract_is_a_fault(status: int, code: str, allowed: bool) -> None:
     assert (fault_of(Answer(status, code, 0.1, {})) is None) == allowed
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unhurried")
+def test_beside_each_attack_a_good_client_is_served(bundle_folder: Path) -> None:
+    classes = len(attacks.CLASSES)
+    with attacks.starvation(1, str(bundle_folder), seconds=1) as attacked:
+        outcome = attacked(range(2 * classes))
+    assert len(outcome.counts) == 2 * classes
+    assert all(len(name.split("; ")) == len(attacks.COLUMNS) for name in outcome.counts)
+    assert not [fault for fault in outcome.faults if "good client" in fault or "memory" in fault]
+
+
+def test_the_search_for_expensive_pictures_tells_the_worst_of_each_format(tmp_path: Path) -> None:
+    found = run("costs", tmp_path, "--cases", "24")
+    records = list(expensive_pictures.records(found["counts"]))
+    assert found["faults"] == []
+    assert {record[1] for record in records} == {"seconds", "seconds a megabyte sent"}
+    for record in records:
+        same = [name.split("; ") for name in found["counts"] if name.startswith(f"{record[0]}; {record[1]}; ")]
+        assert float(record[2]) == max(float(cells[2]) for cells in same)
