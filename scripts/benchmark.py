@@ -1,12 +1,13 @@
-"""Measures what Facepair costs: the whole service under load, one face stage by stage, pair counting, training."""
+"""Measures what Facepair costs: the whole service under load, beside its peers, by stages; pair counting, training."""
 
 from collections.abc import Mapping
 
 import terminal
-from benchmarks import end_to_end, pair_counting, stages, training_loop
+from benchmarks import end_to_end, pair_counting, peers, stages, training_loop
 
 COMMANDS: Mapping[str, terminal.Command] = {
     "service": end_to_end,
+    "peers": peers,
     "stages": stages,
     "pairs": pair_counting,
     "training": training_loop,

@@ -44,7 +44,11 @@ def score(dataset: Dataset, embeddings: NDArray[np.float32], pairs: PairList) ->
     """The distances of the list's pairs; infinite where a picture is not in the data set."""
     rows = {Path(file).stem: row for row, file in enumerate(dataset.files)}
     first, second = (np.array([rows.get(stem(p), -1) for p in part]) for part in (pairs.first, pairs.second))
-    distance = np.where((first < 0) | (second < 0), np.inf, distances(embeddings[first], embeddings[second]))
+    return scores(np.where((first < 0) | (second < 0), np.inf, distances(embeddings[first], embeddings[second])), pairs)
+
+
+def scores(distance: NDArray[np.float64], pairs: PairList) -> Scores:
+    """The distances of the list's pairs, with their people."""
     names = {name: number for number, name in enumerate(sorted({name for name, _ in pairs.pictures}))}
     people = (np.array([names[name] for name, _ in part]) for part in (pairs.first, pairs.second))
     return Scores(distance, pairs.genuine, *people)

@@ -94,18 +94,18 @@ def _round(
 ) -> Round:
     cores = Machine.here().cores
 
-    def figures(service: Running, callers: int) -> LoopFigures:
-        return _figures(load(Task(service.address, requests, seconds, callers=callers)))
+    def measured(service: Running, callers: int) -> LoopFigures:
+        return figures(load(Task(service.address, requests, seconds, callers=callers)))
 
     return Round(
         limit.pairs_a_second(embedder, pairs, seconds, cores),
         limit.seconds_a_pair(embedder, pairs, cores) * 1000,
-        {callers: figures(ours, callers) for callers in CALLERS},
-        figures(plain, BESIDE_PLAIN),
+        {callers: measured(ours, callers) for callers in CALLERS},
+        measured(plain, BESIDE_PLAIN),
     )
 
 
-def _figures(done: Load) -> LoopFigures:
+def figures(done: Load) -> LoopFigures:
     milliseconds = [answer.seconds * 1000 for answer in done.good]
     stages = {
         name: [answer.stages[name] for answer in done.good] for name in (done.good[0].stages if done.good else ())

@@ -14,16 +14,14 @@ from random import SystemRandom
 from subprocess import DEVNULL, Popen, TimeoutExpired
 
 FACEPAIR = (sys.executable, "-c", "from app.main import serve; serve()")
-PLAIN = (
-    sys.executable,
-    "-m",
-    "uvicorn",
-    "--factory",
-    "benchmarks.plain_service:build",
-    "--log-level",
-    "warning",
-    "--port",
-)
+
+
+def uvicorn(factory: str, python: str = sys.executable) -> tuple[str, ...]:
+    """A command that serves what `factory` makes, by the interpreter `python`; it lacks only the port."""
+    return (python, "-m", "uvicorn", "--factory", factory, "--log-level", "warning", "--port")
+
+
+PLAIN = uvicorn("benchmarks.plain_service:build")
 _STARTUP_SECONDS = 120.0
 
 
@@ -56,11 +54,12 @@ def serving(command: Sequence[str] = FACEPAIR, settings: Mapping[str, str] | Non
         os.environ | {"FACEPAIR_PORT": str(port), "PYTHONPATH": f"{here}:{here.parent}"} | dict(settings or {})
     )
     started = time.perf_counter()
-    arguments = [*command, str(port)] if command == PLAIN else command
+    ours = command[-1] != "--port"
+    arguments = command if ours else [*command, str(port)]
     process = Popen(arguments, env=environment, stdout=DEVNULL, stderr=DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"
-        _wait(f"{address}/openapi.json" if command == PLAIN else f"{address}/readyz", process)
+        _wait(f"{address}/readyz" if ours else f"{address}/openapi.json", process)
         yield Running(address, process, time.perf_counter() - started)
     finally:
         process.terminate()

@@ -8,6 +8,7 @@ import makers
 import numpy as np
 import pytest
 from service.drawn_faces import portrait
+from service.faceless import faceless
 
 from app.main import create_app
 from app.settings import Settings
@@ -68,7 +69,7 @@ async def test_a_grey_picture_is_unlike_those_it_was_measured_on(default: httpx.
 
 @pytest.mark.parametrize("kind", range(5))
 async def test_a_picture_without_a_face_is_refused_by_name(default: httpx.AsyncClient, kind: int) -> None:
-    pictures = makers.faceless(seed=3)
+    pictures = faceless(seed=3)
     blank = makers.encoded([next(pictures) for _ in range(5)][kind][1])
     good = makers.encoded(portrait(1))
     for one, two, named in ((good, blank, "image2"), (blank, good, "image1"), (blank, blank, "image1")):

@@ -10,8 +10,9 @@ from pathlib import Path
 import benchmark
 import pytest
 import terminal
-from benchmarks import report
+from benchmarks import peers_report, report
 from benchmarks.load import Task, load
+from benchmarks.peers_report import Accuracy, Peer, Peers
 from benchmarks.results import LoopFigures, Machine, Overload, Results, Round
 from service.http_client import upload
 from service.process import PLAIN
@@ -108,7 +109,7 @@ def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "benchmark.svg"}
 
 
-@pytest.mark.parametrize("command", ["service", "stages", "pairs", "training"])
+@pytest.mark.parametrize("command", ["service", "peers", "stages", "pairs", "training"])
 def test_each_benchmark_is_a_command_with_flags_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         terminal.run_command("", benchmark.COMMANDS, [command, "--help"])
@@ -121,3 +122,19 @@ def test_each_benchmark_is_a_command_with_flags_of_its_own(command: str, capsys:
 def test_the_plain_service_is_where_it_is_looked_for() -> None:
     place, builder = PLAIN[PLAIN.index("--factory") + 1].split(":")
     assert callable(getattr(importlib.import_module(place), builder))
+
+
+def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
+    def peer(name: str, speeds: list[float], **answers: int) -> Peer:
+        rounds = [{n: LoopFigures(speed * n, 100, 200, 0, {}, 0.1) for n in (1, 16)} for speed in speeds]
+        return Peer(name, rounds, 1.25, 300, 900, Accuracy(0.993, 0.01, 2), {"same": 3}, answers, True)
+
+    ours, other = peer("ours", [2, 4, 6]), peer("other", [1, 4, 2], **{"200": 4, "422": 1, "500": 2, "TimeoutError": 1})
+    compared = Peers(results().machine, 500, [ours, other])
+    rows = dict(line[2:-2].split(" | ", 1) for line in peers_report.summary(compared).splitlines())
+    assert rows["pairs a second, 16 callers"] == "64.0 | 32.0"
+    assert rows["Facepair's, of that, 1 caller"] == "1.00 (1.00 to 1.00) | 2.00 (1.00 to 3.00)"
+    assert rows["LFW View 1, FNMR at FMR 0.01"] == "1.0 % | 1.0 %"
+    assert rows["hostile uploads: faults or no answer"] == "0 | 3"
+    peers_report.save(compared, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"peers.json", "peers.svg"}

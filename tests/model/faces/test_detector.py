@@ -6,10 +6,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from makers import faceless
 from numpy.typing import NDArray
 from PIL import Image
 from service.drawn_faces import portrait
+from service.faceless import faceless
 
 from model import bundle
 from model.engines import Torch
