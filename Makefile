@@ -113,8 +113,9 @@ clients: $(VENV)/developed       ## clients generated from the OpenAPI document,
 	$(BIN)/openapi-python-client generate --path tests/openapi.json --meta none --overwrite \
 	  --config tests/clients/python.yml --output-path runs/clients/facepair_client
 
-benchmark: $(VENV)/developed     ## ratios, measured side by side: a quarter of an hour on an idle machine
+benchmark: $(VENV)/developed     ## ratios, measured side by side: three quarters of an hour on an idle machine
 	$(BIN)/python scripts/benchmark.py service --data $(DATA)/lfw/images --out scripts/results
+	$(BIN)/python scripts/benchmark.py peers --data $(DATA)/lfw --out scripts/results
 	$(BIN)/python scripts/benchmark.py stages --data $(DATA)/lfw/images
 	$(BIN)/python scripts/benchmark.py pairs
 	$(BIN)/python scripts/benchmark.py training --data $(DATA)/att_faces
