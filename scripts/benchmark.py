@@ -1,15 +1,16 @@
-"""Measures what Facepair costs: the whole service under load, beside its peers, by stages; pair counting, training."""
+"""Measures what Facepair costs: the service under load, beside its peers, by stages; people, pairs, training."""
 
 from collections.abc import Mapping
 
 import terminal
-from benchmarks import end_to_end, pair_counting, peers, stages, training_loop
+from benchmarks import end_to_end, pair_counting, peers, people, stages, training_loop
 
 COMMANDS: Mapping[str, terminal.Command] = {
     "service": end_to_end,
     "peers": peers,
     "stages": stages,
     "pairs": pair_counting,
+    "people": people,
     "training": training_loop,
 }
 

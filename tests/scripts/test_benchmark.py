@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import benchmark
+import numpy as np
 import pytest
 import terminal
-from benchmarks import peers_report, report
+from benchmarks import peers_report, people, report
 from benchmarks.load import Task, load
 from benchmarks.peers_report import Accuracy, Peer, Peers
 from benchmarks.results import LoopFigures, Machine, Overload, Results, Round
 from service.http_client import upload
 from service.process import PLAIN
+
+from app.gallery.gallery import open_database, open_gallery
+from app.gallery.records import Limits
+from app.gallery.sealing import Sealing
+from model import bundle
+from model.manifest import contract_id, read
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nServer-Timing: decode;dur=1.50, embed;dur=2.00\r\nContent-Length: 2\r\n\r\n{}",
@@ -138,3 +145,20 @@ def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
     assert rows["hostile uploads: faults or no answer"] == "0 | 3"
     peers_report.save(compared, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"peers.json", "peers.svg"}
+
+
+def test_a_gallery_is_filled_with_people_whom_a_service_finds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'gallery.db'}"
+    people.fill(url, 7)
+    manifest = read(bundle.SHIPPED / "default")
+    gallery = open_gallery(
+        open_database(url), Sealing(bytes(32)), contract_id(manifest), manifest.embedding_size, Limits()
+    )
+    query = np.random.default_rng(0).normal(size=(7, manifest.embedding_size)).astype(np.float32)
+    query /= np.linalg.norm(query, axis=1, keepdims=True)
+    for number in range(7):
+        [match] = gallery.index.search(query[number], 1).matches
+        assert (match.person_id, match.distance) == (f"E{number:06}", 0)
+    counts = gallery.index.counts()
+    assert (counts.people, counts.photos, counts.damaged) == (7, 7, ())
+    gallery.close()
