@@ -39,8 +39,7 @@ START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, EngineError
 
 def open_engine(settings: Settings) -> Embedder:
     """The bundle that the settings name, loaded and tested. Raises one of START_ERRORS."""
-    threads = max(1, settings.cores // 2)  # the other half finds the faces of the next batch
-    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, threads, settings.engine)
+    embedder = Embedder(bundle.load(bundle.find(settings.bundle)), settings.device, settings.cores, settings.engine)
     embedder.self_test()
     return embedder
 

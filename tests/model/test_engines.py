@@ -137,6 +137,14 @@ def test_an_embedding_does_not_depend_on_its_neighbours() -> None:
 
 
 @with_openvino
+def test_inputs_side_by_side_give_what_one_after_the_other_gives() -> None:
+    crops = pixels(33, *SHAPE)
+    (expected,) = tutorial()(crops)
+    (found,) = OpenVino(threads=3).load(network("tutorial"), SHAPE)(crops)
+    np.testing.assert_array_equal(found, expected)
+
+
+@with_openvino
 def test_converting_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry = pytest.importorskip("openvino_telemetry").Telemetry
 
