@@ -117,7 +117,7 @@ benchmark: $(VENV)/developed     ## ratios, measured side by side: three quarter
 	$(BIN)/python scripts/benchmark.py service --data $(DATA)/lfw/images --out scripts/results
 	$(BIN)/python scripts/benchmark.py peers --data $(DATA)/lfw --out scripts/results
 	$(BIN)/python scripts/benchmark.py stages --data $(DATA)/lfw/images
-	$(BIN)/python scripts/benchmark.py people
+	$(BIN)/python scripts/benchmark.py people --data $(DATA)/lfw/images --out scripts/results
 	$(BIN)/python scripts/benchmark.py pairs
 	$(BIN)/python scripts/benchmark.py training --data $(DATA)/att_faces
 

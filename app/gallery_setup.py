@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from app import people, searches
 from app.gallery.expiry import Expiry
@@ -13,6 +14,7 @@ from app.gallery.gallery import Gallery, open_database, open_gallery
 from app.gallery.records import GalleryUnavailable, Limits
 from app.gallery.sealing import read_master_key
 from app.inference.enrolment import Enrolment
+from app.inference.gathered_search import GatheredSearch
 from app.inference.identification import Identifier
 from app.inference.in_threads import InThreads
 from app.inference.self_test import SelfTests
@@ -50,10 +52,13 @@ def install(service: FastAPI, gallery: Gallery, verifier: Verifier, settings: Se
     calibration = verifier.manifest.calibration
     assert calibration is not None  # noqa: S101 - the verifier's policy has seen to that
     policy, threads = SearchPolicy(calibration), InThreads(_THREADS)
+    threadpool_limits(1, user_api="blas")  # a search's threads would wait for cores on which others embed
     service.state.gallery = gallery
     service.state.threads = threads
     service.state.enrolment = Enrolment(verifier, gallery, policy, settings.fpir, threads)
-    service.state.identifier = Identifier(verifier, gallery, policy, settings.fpir, threads)
+    service.state.identifier = Identifier(
+        verifier, gallery, policy, settings.fpir, threads, GatheredSearch(gallery.index, threads)
+    )
     service.state.self_tests = SelfTests()
 
 

@@ -22,7 +22,7 @@ Run: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]
 _OPEN = 64  # pixels along an open side of the input that a network is traced with
 
 
-class EngineError(Exception):
+class EngineError(ValueError):
     """The engine or the device is not there."""
 
 

@@ -7,6 +7,7 @@ FACEPAIR_GALLERY_KEY_FILE).
 import argparse
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,8 @@ from model.data.people import DataError
 
 AT_ONCE = 10
 """Photos in a request: as many as the service takes."""
+_PEOPLE_AT_ONCE = 8
+"""Enough to keep the service's cores busy, as other callers would."""
 
 
 def main() -> None:
@@ -52,13 +55,23 @@ def enrol(folder: Path, url: str, key_file: Path | None, gate: str) -> None:
         raise DataError(f"{folder} has no sub-folders of pictures, one for each person")
     headers = {"Authorization": f"Bearer {key_file.read_text(encoding='ascii').strip()}"} if key_file else {}
     outcomes: Counter[str] = Counter()
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        for person in tqdm(people, unit="person", leave=False, disable=None):
-            pictures = sorted(path for path in person.iterdir() if path.is_file())
-            for start in range(0, len(pictures), AT_ONCE):
-                outcomes += _enrol(client, person.name, pictures[start : start + AT_ONCE], gate)
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client, ThreadPoolExecutor(_PEOPLE_AT_ONCE) as pool:
+        jobs = [pool.submit(_enrol_person, client, person, gate) for person in people]
+        try:
+            for job in tqdm(as_completed(jobs), total=len(jobs), unit="person", leave=False, disable=None):
+                outcomes += job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     print(f"{len(people)} people: {told or 'no pictures'}")
+
+
+def _enrol_person(client: httpx.Client, folder: Path, gate: str) -> Counter[str]:
+    pictures = sorted(path for path in folder.iterdir() if path.is_file())
+    outcomes: Counter[str] = Counter()
+    for start in range(0, len(pictures), AT_ONCE):
+        outcomes += _enrol(client, folder.name, pictures[start : start + AT_ONCE], gate)
+    return outcomes
 
 
 def _enrol(client: httpx.Client, person_id: str, pictures: list[Path], gate: str) -> Counter[str]:

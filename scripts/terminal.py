@@ -8,15 +8,15 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from model.data.dataset import Dataset
 from model.data.people import DataError, PeopleFolder
-from model.engines import EngineError
-from model.evaluation.scoring import who_chose
 from model.manifest import BundleError, Manifest
+
+if TYPE_CHECKING:
+    from model.data.dataset import Dataset  # needs torch, for which scripts that need none would wait for seconds
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def one_line_errors() -> Iterator[None]:
     """Ends the script with exit status 1 and one clear line on a fault of the input or the disk."""
     try:
         yield
-    except (BundleError, EngineError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (BundleError, DataError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         sys.exit(f"error: {'; '.join(str(error).splitlines())}")
 
 
@@ -75,7 +75,7 @@ def progress(unit: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     return lambda items: tqdm(items, unit=unit, leave=False, disable=None)
 
 
-def show_skipped(dataset: Dataset) -> None:
+def show_skipped(dataset: "Dataset") -> None:
     """Lists every picture and person that was left out, with the reason, and counts them."""
     for left_out in dataset.skipped:
         print(f"skipped {left_out.path}: {left_out.reason}")
@@ -85,6 +85,8 @@ def show_skipped(dataset: Dataset) -> None:
 
 def show_shared(manifests: Sequence[Manifest], folder: PeopleFolder, names: Collection[str]) -> None:
     """Says how many of the people that are measured also chose thresholds."""
+    from model.evaluation.scoring import who_chose  # needs torch
+
     chose = len(who_chose(manifests, folder, names))
     if chose:
         print(f"{chose} of these {len(names)} people also chose the thresholds: too few others to measure on alone")

@@ -140,6 +140,10 @@ class GalleryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         register = self.replicas[0].register
         register.database.read(lambda connection: list(audit.verify(connection, register.hashes)))
+        counts = register.database.read(
+            lambda connection: connection.execute("SELECT people, (SELECT COUNT(*) FROM people) FROM gallery")
+        )
+        assert counts[0][0] == counts[0][1]
         self.galleries.close()
 
 

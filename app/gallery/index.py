@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from app.gallery.register import vector_context
 from app.gallery.sealing import Sealing
 
 _log = logging.getLogger("facepair")
+_REVISIONS_AT_ONCE = 2000
+"""As many changes are read in one statement: rows of a large gallery take memory, and a server's patience."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,15 @@ class Index:
 
     def search(self, query: Vector, limit: int, *, even_if_stale: bool = False) -> Found:
         """Compares with everybody."""
+        return self.search_many([query], limit, even_if_stale=even_if_stale)[0]
+
+    def search_many(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
+        """Compares each with everybody; many at once cost less than one by one."""
         with self._current() as matrix:
             if self._stale and not even_if_stale:
                 raise ContractMismatch
-            return Found(matrix.search(query, limit, self._clock()), self._counts())
+            counts = self._counts()
+            return [Found(matches, counts) for matches in matrix.search(queries, limit, self._clock())]
 
     def search_person(self, query: Vector, person_id: str, *, even_if_stale: bool = False) -> Match | None:
         """Compares with one person; None where they have no photo."""
@@ -121,7 +130,8 @@ class Index:
                 self._forget(person_id)
             self._revision = 0
         self._drop_erased(connection)
-        self._load_changed(connection)
+        for since in range(self._revision, revision, _REVISIONS_AT_ONCE):
+            self._load_changed(connection, since, since + _REVISIONS_AT_ONCE)
         self._revision, self._head = revision, head
 
     def _drop_erased(self, connection: Connection) -> None:
@@ -132,21 +142,19 @@ class Index:
             if pseudonym in self._pseudonyms:
                 self._forget(self._pseudonyms[pseudonym])
 
-    def _load_changed(self, connection: Connection) -> None:
-        photos: dict[str, list[Row]] = {}
-        for person_id, *photo in connection.execute(
-            "SELECT person_id, photo_id, contract_id, CASE WHEN contract_id = ? THEN vector END FROM photos "
-            "WHERE person_id IN (SELECT person_id FROM people WHERE revision > ?) ORDER BY enrolled_at, photo_id",
-            (self._contract_id, self._revision),
-        ):
-            photos.setdefault(person_id, []).append(tuple(photo))
-        for person_id, key, expires_at in connection.execute(
-            "SELECT person_id, key, expires_at FROM people WHERE revision > ?", (self._revision,)
-        ):
+    def _load_changed(self, connection: Connection, since: int, until: int) -> None:
+        rows = connection.execute(
+            "SELECT people.person_id, key, expires_at, photo_id, contract_id, "
+            "CASE WHEN contract_id = ? THEN vector END FROM people LEFT JOIN photos "
+            "ON photos.person_id = people.person_id WHERE revision > ? AND revision <= ? "
+            "ORDER BY people.person_id, enrolled_at, photo_id",
+            (self._contract_id, since, until),
+        )
+        for (person_id, key, expires_at), photos in groupby(rows, key=itemgetter(0, 1, 2)):
             self._forget(person_id)
             self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id
             self._matrix.add_person(person_id, to_time(expires_at).timestamp() if expires_at else np.inf)
-            self._load_photos(person_id, key, photos.get(person_id, []))
+            self._load_photos(person_id, key, [photo[3:] for photo in photos if photo[3] is not None])
 
     def _load_photos(self, person_id: str, key: bytes, photos: list[Row]) -> None:
         mine = [(photo_id, vector) for photo_id, contract_id, vector in photos if contract_id == self._contract_id]
@@ -175,8 +183,9 @@ class Index:
         _log.error("a photo in the gallery is damaged and not compared: %s", photo_id)
 
     def _forget(self, person_id: str) -> None:
-        self._pseudonyms.pop(self._hashes.pseudonym(person_id), None)
-        self._matrix.remove_person(person_id)
+        if not self._matrix.remove_person(person_id):
+            return
+        del self._pseudonyms[self._hashes.pseudonym(person_id)]
         self._stale.pop(person_id, None)
         self._damaged.pop(person_id, None)
 

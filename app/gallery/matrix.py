@@ -12,6 +12,8 @@ _DECIMALS = 6
 _SLACK = 1e-3
 """Of the largest squared length: far more than float32 can be wrong by in a sum of a thousand products."""
 _QUERIES_AT_ONCE = 64
+_BLOCK = 512
+"""Rows that stay in a core's cache while each query is compared with them: a search waits for memory most."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Match:
     photos: int
 
 
-@dataclass
+@dataclass(slots=True)
 class _Owner:
     person_id: str
     expires: float
@@ -35,13 +37,14 @@ class Matrix:
     """Rows of one length, in no order: a row that goes is replaced by the last one. Not safe from many threads."""
 
     def __init__(self, dimension: int) -> None:
-        self._vectors = np.zeros((64, dimension), np.float32)
-        self._squares = np.zeros(64, np.float32)
-        self._expires = np.zeros(64)
+        self._vectors = np.zeros((_BLOCK, dimension), np.float32)
+        self._squares = np.full(_BLOCK, np.inf, np.float32)  # of nobody's row: it is near to nothing
+        self._expires = np.zeros(_BLOCK)
         self._owners: list[_Owner] = []
         self._photo_ids: list[str] = []
         self._people: dict[str, _Owner] = {}
         self._most_rows = 0  # that anybody has had
+        self._largest_square = 0.0  # that any row has had
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -63,41 +66,42 @@ class Matrix:
         self._photo_ids.append(photo_id)
         owner.rows.append(row)
         self._most_rows = max(self._most_rows, len(owner.rows))
-        self._squares[row] = np.inf
         self._expires[row] = owner.expires
         return memoryview(self._vectors[row]).cast("B")
 
     def fill_row(self) -> None:
         """The row that was added last is complete."""
         row = self._vectors[len(self) - 1]
-        self._squares[len(self) - 1] = row @ row
+        self._squares[len(self) - 1] = square = row @ row
+        self._largest_square = max(self._largest_square, float(square))
 
     def drop_row(self) -> None:
         """The row that was added last is taken out again."""
         self._owners[-1].rows.remove(len(self) - 1)
         self._take_out(len(self) - 1)
 
-    def remove_person(self, person_id: str) -> None:
-        """Takes a person out, if there, and overwrites their vectors."""
+    def remove_person(self, person_id: str) -> bool:
+        """Takes a person out, if there, and overwrites their vectors; whether they were."""
         owner = self._people.pop(person_id, None)
         for row in sorted(owner.rows, reverse=True) if owner else ():
             self._take_out(row)
+        return owner is not None
 
     def clear(self) -> None:
         for person_id in list(self._people):
             self.remove_person(person_id)
 
-    def search(self, query: Vector, limit: int, now: float) -> list[Match]:
-        """The nearest people, at most so many, the nearest first; of each, the nearest photo."""
-        near = self._squares[: len(self)] - 2 * (self._vectors[: len(self)] @ query)
-        return self._nearest(near, query, limit, now)
+    def search(self, queries: Sequence[Vector], limit: int, now: float) -> list[list[Match]]:
+        """For each query the nearest people, at most so many, the nearest first; of each, the nearest photo."""
+        near = self._near(np.stack(queries), now)
+        return [self._nearest(near[:, i], query, limit) for i, query in enumerate(queries)]
 
     def search_person(self, query: Vector, person_id: str) -> Match | None:
         """The person's nearest photo; None where they have none here."""
         owner = self._people.get(person_id)
         if owner is None or not owner.rows:
             return None
-        return min(self._matches(owner.rows, query), key=lambda match: match.distance)
+        return min(self._matches(np.array(owner.rows), query), key=lambda match: match.distance)
 
     def search_each(self, person_ids: Sequence[str], now: float) -> Iterator[tuple[str, Match]]:
         """The nearest other person of each of these, by their first photo; those without photos are left out."""
@@ -105,38 +109,59 @@ class Matrix:
         for start in range(0, len(searchers), _QUERIES_AT_ONCE):
             part = searchers[start : start + _QUERIES_AT_ONCE]
             queries = self._vectors[[owner.rows[0] for owner in part]]
-            near = self._squares[: len(self)] - 2 * (queries @ self._vectors[: len(self)].T)
-            for owner, query, row in zip(part, queries, near, strict=True):
-                row[owner.rows] = np.inf
-                yield from ((owner.person_id, match) for match in self._nearest(row, query, 1, now))
+            near = self._near(queries.copy(), now)
+            for i, (owner, query) in enumerate(zip(part, queries, strict=True)):
+                _set_infinite(near[:, i], np.array(owner.rows))
+                yield from ((owner.person_id, match) for match in self._nearest(near[:, i], query, 1))
             queries.fill(0)
 
     def person_ids(self) -> list[str]:
         return list(self._people)
 
-    def _nearest(self, near: Vector, query: Vector, limit: int, now: float) -> list[Match]:
-        near[self._expires[: len(self)] <= now] = np.inf
-        count = min(len(near), limit * self._most_rows)  # so many rows belong to `limit` people or more
+    def _near(self, queries: Vector, now: float) -> Vector:
+        """Squared distances less the query's square, of shape (blocks, queries, _BLOCK); infinite for nobody's rows.
+
+        Overwrites `queries`. Each block is multiplied with one query after another: a product of matrices would be no
+        faster, and would leave copies of vectors in the buffers of the library that computes it.
+        """
+        blocks, dimension = -(-len(self) // _BLOCK), queries.shape[1]
+        vectors = self._vectors[: blocks * _BLOCK].reshape(blocks, 1, _BLOCK, dimension)
+        queries *= -2
+        near: Vector = np.matmul(vectors, queries[:, :, np.newaxis])[..., 0]
+        queries.fill(0)
+        near += self._squares[: blocks * _BLOCK].reshape(blocks, 1, _BLOCK)
+        over = np.flatnonzero(self._expires[: len(self)] <= now)
+        for i in range(near.shape[1]) if len(over) else ():
+            _set_infinite(near[:, i], over)
+        return near
+
+    def _nearest(self, near: Vector, query: Vector, limit: int) -> list[Match]:
+        """From a query's part of what `_near` gives."""
+        count = min(len(self), limit * self._most_rows)  # so many rows belong to `limit` people or more
         if count == 0:
             return []
-        slack = _SLACK * float(max(self._squares[: len(self)].max(), query @ query))
-        worst = np.partition(near, count - 1)[count - 1] + slack
-        rows = np.flatnonzero((near <= worst) & np.isfinite(near))
+        minima = near.min(axis=1)  # the smallest few of these are no smaller than the smallest few of all
+        bound = np.partition(minima if count <= len(minima) else near.ravel(), count - 1)[count - 1]
+        bound += _SLACK * max(self._largest_square, float(query @ query))
+        blocks = np.flatnonzero(minima <= bound)
+        places, columns = np.nonzero((near[blocks] <= bound) & np.isfinite(near[blocks]))
         best: dict[str, Match] = {}
-        for match in sorted(self._matches(rows.tolist(), query), key=lambda match: (match.distance, match.person_id)):
+        matches = self._matches(blocks[places] * _BLOCK + columns, query)
+        for match in sorted(matches, key=lambda match: (match.distance, match.person_id)):
             best.setdefault(match.person_id, match)
         return list(best.values())[:limit]
 
-    def _matches(self, rows: Sequence[int], query: Vector) -> list[Match]:
+    def _matches(self, rows: NDArray[np.intp], query: Vector) -> list[Match]:
         """By the exact distance, counted in float64 as /verify counts it; no copy of a vector stays behind."""
-        wide, difference = query.astype(np.float64), np.empty(len(query))
+        vectors = self._vectors[rows]
+        differences = vectors - query.astype(np.float64)
+        squares = np.einsum("ij,ij->i", differences, differences)
+        vectors.fill(0)
+        differences.fill(0)
         matches = []
-        for row in rows:
-            np.subtract(self._vectors[row], wide, out=difference)
-            distance = round(float(np.linalg.norm(difference)), _DECIMALS)
+        for row, distance in zip(rows.tolist(), np.round(np.sqrt(squares), _DECIMALS).tolist(), strict=True):
             owner = self._owners[row]
             matches.append(Match(owner.person_id, distance, self._photo_ids[row], len(owner.rows)))
-        difference.fill(0)
         return matches
 
     def _take_out(self, row: int) -> None:
@@ -148,14 +173,19 @@ class Matrix:
             moved = self._owners[row] = self._owners[last]
             moved.rows[moved.rows.index(last)] = row
         self._vectors[last] = 0
-        self._squares[last] = 0
+        self._squares[last] = np.inf
         self._owners.pop()
         self._photo_ids.pop()
 
     def _grow(self) -> None:
-        before = self._vectors
-        more = len(before) // 2 + 1
-        self._vectors = np.concatenate([before, np.zeros((more, before.shape[1]), np.float32)])
-        self._squares = np.concatenate([self._squares, np.zeros(more, np.float32)])
+        before, rows = self._vectors, len(self._vectors)
+        more = (rows // (2 * _BLOCK) + 1) * _BLOCK
+        self._vectors = np.zeros((rows + more, before.shape[1]), np.float32)
+        self._vectors[:rows] = before
+        self._squares = np.concatenate([self._squares, np.full(more, np.inf, np.float32)])
         self._expires = np.concatenate([self._expires, np.zeros(more)])
         before.fill(0)
+
+
+def _set_infinite(near: Vector, rows: NDArray[np.intp]) -> None:
+    near[rows // _BLOCK, rows % _BLOCK] = np.inf

@@ -209,8 +209,8 @@ class Register:
     ) -> None:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
             self._erase(connection, person_id, "facepair", "expire")  # over, and not yet erased
-        [(people,)] = connection.execute("SELECT COUNT(*) FROM people")
-        if people >= self.limits.people:
+        [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
+        if people > self.limits.people:
             raise GalleryFull
         number = self._audit(connection, caller, action, person_id, outcome)
         key, now = new_key(), self._now()
@@ -260,6 +260,7 @@ class Register:
     def _erase(self, connection: Connection, person_id: str, caller: str, action: str) -> Receipt:
         photos = connection.execute("DELETE FROM photos WHERE person_id = ? RETURNING photo_id", (person_id,))
         connection.execute("DELETE FROM people WHERE person_id = ?", (person_id,))
+        connection.execute("UPDATE gallery SET people = people - 1")
         erased = len({photo_id for (photo_id,) in photos})
         number = self._audit(connection, caller, action, person_id, f"erased {erased} photos")
         return Receipt(person_id, erased, self.clock(), number)

@@ -56,6 +56,7 @@ async def enrol(client: httpx.AsyncClient, person_id: str, *pictures: bytes, **f
 async def identify(client: httpx.AsyncClient, data: bytes, **fields: str) -> dict[str, Any]:
     response = await client.post("/identify", files={"image": ("x", data)}, data=fields)
     assert response.status_code == 200, response.text
+    assert ", search;dur=" in response.headers["Server-Timing"]
     answer: dict[str, Any] = response.json()
     return answer
 

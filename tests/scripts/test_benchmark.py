@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import benchmark
+import msgspec
 import numpy as np
 import pytest
 import terminal
-from benchmarks import peers_report, people, report
+from benchmarks import peers_report, people, people_report, report
 from benchmarks.load import Task, load
 from benchmarks.peers_report import Accuracy, Peer, Peers
+from benchmarks.people_report import Enrolling, PeopleResults, Size
 from benchmarks.results import LoopFigures, Machine, Overload, Results, Round
 from service.http_client import upload
 from service.process import PLAIN
@@ -116,7 +118,7 @@ def test_ratios_are_of_one_round_each_and_their_median_is_shown(tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "benchmark.md", "benchmark.svg"}
 
 
-@pytest.mark.parametrize("command", ["service", "peers", "stages", "pairs", "training"])
+@pytest.mark.parametrize("command", ["service", "peers", "stages", "pairs", "people", "training"])
 def test_each_benchmark_is_a_command_with_flags_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         terminal.run_command("", benchmark.COMMANDS, [command, "--help"])
@@ -145,6 +147,24 @@ def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
     assert rows["hostile uploads: faults or no answer"] == "0 | 3"
     peers_report.save(compared, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"peers.json", "peers.svg"}
+
+
+def test_what_a_gallery_costs_stands_beside_the_targets(tmp_path: Path) -> None:
+    few, many = (
+        Size(people, [100, 200, 300], [102, 201, 310], [1.5, 1.25, 9], start, 2.25)
+        for people, start in ((500, 1.6), (100_000, 9.5))
+    )
+    enrolling = Enrolling(500, 490, [11, 24, 10.5], [10, 20, 10])
+    stores = {"SQLite": [few, many], "PostgreSQL": [many, few]}
+    measured = PeopleResults(results().machine, 2.5, 16, stores, dict.fromkeys(stores, enrolling))
+    rows = dict(line[2:-2].split(" | ", 1) for line in people_report.summary(measured).splitlines())
+    assert rows["the search alone, 500 people"] == "1.5 (1.2 to 9.0) ms | 1.5 (1.2 to 9.0) ms | at most 1 ms"
+    assert rows["`/identify` beyond `/embed`, 100,000 people"].startswith("2.0 (1.0 to 10.0) ms")
+    assert rows["start with 100,000 people"] == "9.5 s | 1.6 s | at most 10 s"
+    assert rows["memory a person, of 100,000"].startswith("2.2 KiB")
+    assert rows["enrolling 500 photos, of embedding them"].startswith("1.10 (1.05 to 1.20)")
+    people_report.save(measured, tmp_path)
+    assert msgspec.json.decode((tmp_path / "people.json").read_bytes(), type=PeopleResults) == measured
 
 
 def test_a_gallery_is_filled_with_people_whom_a_service_finds(tmp_path: Path) -> None:

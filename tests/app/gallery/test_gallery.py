@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from galleries import CONTRACT, QUALITY, START, Galleries, enrol, photo, put, vector
 
+from app.gallery.database import Connection
 from app.gallery.gallery import open_database
 from app.gallery.records import (
     ContractMismatch,
@@ -86,6 +87,23 @@ def test_the_limits_hold_and_what_is_over_changes_nothing(galleries: Galleries) 
         put(gallery, "E3")
     counts = gallery.index.counts()
     assert (counts.people, counts.photos) == (2, 3)
+
+
+def test_people_of_an_older_schema_are_counted(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    for name in ("E1", "E2", "E3"):
+        put(gallery, name)
+    gallery.register.erase("E2", "anna")
+
+    def make_old(connection: Connection) -> None:
+        connection.execute("ALTER TABLE gallery DROP COLUMN people")
+        connection.execute("DELETE FROM migrations WHERE number = 2")
+
+    gallery.register.database.write(make_old)
+    gallery = galleries.open(limits=Limits(people=3))
+    put(gallery, "E4")
+    with pytest.raises(GalleryFull):
+        put(gallery, "E5")
 
 
 def test_an_erased_person_is_gone_at_once_and_may_come_again(galleries: Galleries) -> None:

@@ -1,0 +1,4 @@
+-- How many people there are: counting them at each enrolment would take the longer, the more there are.
+ALTER TABLE gallery ADD COLUMN people BIGINT NOT NULL DEFAULT 0;
+
+UPDATE gallery SET people = (SELECT COUNT(*) FROM people);
