@@ -29,6 +29,11 @@ class HeadError(Exception):
     """The request's head, or the framing of its body, is not HTTP/1.1 or over the limit."""
 
 
+def length_of(digits: bytes) -> int:
+    """A Content-Length, whatever zeros it begins with; of one beyond all limits the first digits."""
+    return int(digits.lstrip(b"0")[:20] or b"0")
+
+
 class BoundedRequest:
     """What an application sees of a request. `on_bytes` and `on_whole` are told of the body as it comes; may raise."""
 
@@ -51,8 +56,8 @@ class BoundedRequest:
     @property
     def declared_length(self) -> int:
         """Bytes of the body as the head declares them; 0 where it does not."""
-        length = self.headers.get("content-length", "")
-        return int(length[:20]) if length.isascii() and length.isdigit() else 0
+        length = self.headers.get("content-length", "").encode("latin-1")
+        return length_of(length) if length.isdigit() else 0
 
     def check_head(self) -> None:
         """Judges sizes by the head alone. Raises HeadError or BodyTooLargeError."""

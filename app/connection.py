@@ -10,19 +10,19 @@ time and a bounded piece at a time, so that no connection keeps the event loop f
 
 import asyncio
 import select
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from functools import partial
 from typing import Any
 
 import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import _TrustedHosts
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.admission import SHARE
 from app.bounded_request import HeadError, RequestTimeoutError
 from app.errors import kind_of, problem_response
+from app.framing import ChunkedBody, body_length
 from app.records import Record
 from app.request_context import RequestContext
 from app.settings import Settings
@@ -32,10 +32,6 @@ _READ_BYTES = 2**16
 _MAX_HEADERS = 100
 _LINGER_BYTES = 2**27
 _PEER_CHECK_SECONDS = 0.1
-_BODY_BYTES_A_FRAMING_BYTE = 8
-_SLICE_BYTES = 2**11  # of chunks, between two looks at how little they bring
-_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-Header = tuple[bytes, bytes]
 
 
 class State(Enum):
@@ -46,9 +42,12 @@ class State(Enum):
 
 
 class Connections:
-    """All connections of one server: what they share, and who has to go when there are too many."""
+    """All connections of one server: what they share, and who has to go when there are too many.
 
-    def __init__(self, settings: Settings, record: Record) -> None:
+    `is_proxy`: whether an address stands for many clients.
+    """
+
+    def __init__(self, settings: Settings, record: Record, is_proxy: Callable[[str], bool]) -> None:
         self.settings = settings
         self.record = record
         self.buffer = memoryview(bytearray(_READ_BYTES))  # one for all: what is read is taken out at once
@@ -60,7 +59,7 @@ class Connections:
         }
         self.starts = Starts()
         self._by_progress: dict[Connection, None] = {}
-        self._proxies = _TrustedHosts(settings.trusted_proxies)  # behind whose address there are many
+        self._is_proxy = is_proxy
 
     def touch(self, connection: "Connection") -> None:
         """It has got on: of all, it is the last to go."""
@@ -74,7 +73,7 @@ class Connections:
         """Breaks off who has stood still the longest where there are too many, of all or of the newcomer's address."""
         most = self.settings.max_connections
         own = [connection for connection in self._by_progress if connection.address == newcomer.address]
-        if len(own) > SHARE * most and newcomer.address not in self._proxies:
+        if len(own) > SHARE * most and not self._is_proxy(newcomer.address):
             self._break_off(own)
         elif len(self._by_progress) > most:
             self._break_off(self._by_progress)
@@ -237,7 +236,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self.cycle.message_event.set()
         return rest
 
-    def _take_chunks(self, chunks: "ChunkedBody", data: bytes) -> tuple[bytes, bytes]:
+    def _take_chunks(self, chunks: ChunkedBody, data: bytes) -> tuple[bytes, bytes]:
         """Nothing is taken for a request that comes after chunks: only the parser knows where they end."""
         self.cycle.keep_alive = False
         try:
@@ -356,65 +355,3 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
             self.transport.abort()
         else:
             self.loop.call_later(_PEER_CHECK_SECONDS, self._look_for_peer, True)
-
-
-class ChunkedBody:
-    """Takes a body out of its chunks. `allowance`: bytes of framing that may come with little or no body in them."""
-
-    def __init__(self, allowance: int) -> None:
-        self._framing_left = float(allowance)
-        self._parts: list[bytes] = []
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._parser.feed_data(_CHUNKED_HEAD)
-        self.whole = False
-
-    def feed(self, data: bytes) -> bytes:
-        """What there is of the body in `data`. Raises HeadError where there is no chunk, or many of next to nothing.
-
-        Sizes, extensions and trailers may be as long as an eighth of the body, and the allowance more.
-        """
-        self._parts = []
-        for start in range(0, len(data), _SLICE_BYTES):
-            self._feed(data[start : start + _SLICE_BYTES])
-        return b"".join(self._parts)
-
-    def _feed(self, data: bytes) -> None:
-        self._framing_left -= len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            raise HeadError from error
-        if self._framing_left < 0 and not self.whole:
-            raise HeadError
-
-    def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
-        self._framing_left += len(body) * (1 + 1 / _BODY_BYTES_A_FRAMING_BYTE)
-
-    def on_message_complete(self) -> None:
-        self.whole = True
-
-
-def body_length(headers: Sequence[Header], version: str) -> int | None:
-    """Bytes of the body that comes after this head; None: chunks. Raises HeadError where that is not beyond doubt.
-
-    Only what nobody reads in another way is taken (RFC 9112, 6.1 to 6.3): else a proxy before this service may see
-    other requests than it does.
-    """
-    values = {wanted: [value for name, value in headers if name == wanted] for wanted in _FRAMING}
-    lengths, encodings, hosts = (values[name] for name in _FRAMING)
-    if version not in ("1.0", "1.1") or len(hosts) > 1 or (version == "1.1" and not hosts):
-        raise HeadError
-    if encodings:
-        if lengths or version == "1.0" or len(encodings) > 1 or encodings[0].lower() != b"chunked":
-            raise HeadError
-        return None
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or not lengths[0].isdigit():
-        raise HeadError
-    return int(lengths[0][:20])
-
-
-_FRAMING = (b"content-length", b"transfer-encoding", b"host")

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.admission import Admission
 from app.connection import Connection, Connections
@@ -32,15 +33,18 @@ def run(service: ASGIApp, settings: Settings, admission: Admission, record: Reco
     """Serves until told to stop, then finishes what was let in. Raises SettingsError where it cannot listen."""
     listener = _listen(settings.host, settings.port)
     settings = settings.model_copy(update={"max_connections": _with_descriptors(settings.max_connections)})
+    # Here rather than by uvicorn, which asks the environment as well and keeps to itself who is trusted.
+    behind_proxies = ProxyHeadersMiddleware(cast("Any", service), settings.trusted_proxies)
+    connections = Connections(settings, record, behind_proxies.trusted_hosts.__contains__)
     config = uvicorn.Config(
-        service,
-        http=cast("type[asyncio.Protocol]", partial(Connection, Connections(settings, record))),
+        behind_proxies,
+        http=cast("type[asyncio.Protocol]", partial(Connection, connections)),
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        forwarded_allow_ips=settings.trusted_proxies,  # and not what the environment says for any uvicorn
+        proxy_headers=False,
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
     _log.info("listening on http://%s:%d", settings.host, settings.port)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from services import running
 
 from app.bounded_request import HeadError
-from app.connection import ChunkedBody, body_length
+from app.framing import ChunkedBody, body_length
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -196,6 +196,14 @@ def test_framing_is_bounded_by_what_it_frames(wire: bytes) -> None:
         feed_by_hundreds(ChunkedBody(1000), wire)
 
 
+def test_zeros_before_a_length_hide_no_body(server: Server) -> None:
+    post = POST + b"Content-Length: " + b"0" * 30 + b"%d\r\n\r\n" % len(GET) + GET
+    assert statuses(server.talk(post + GET, half_close=True)) == [
+        400,
+        200,
+    ]  # the first GET is a body, the second a request
+
+
 def test_of_tiny_chunks_that_arrive_together_no_more_is_parsed_than_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
     monkeypatch.setattr(ChunkedBody, "on_body", lambda _, body: parsed.append(body))
@@ -208,6 +216,8 @@ def test_the_length_of_a_body() -> None:
     host = (b"host", b"a")
     assert body_length([host], "1.1") == 0
     assert body_length([host, (b"content-length", b"007")], "1.1") == 7
+    assert body_length([host, (b"content-length", b"0" * 5000 + b"70")], "1.1") == 70
+    assert body_length([host, (b"content-length", b"000")], "1.1") == 0
     assert body_length([host, (b"transfer-encoding", b"Chunked")], "1.1") is None
     assert body_length([], "1.0") == 0
 
