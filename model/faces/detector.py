@@ -2,36 +2,19 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from model.engines import Run
+from model.faces.copies import Detections, Floats, find_in_copies
 from model.faces.face import Search
 from model.faces.networks import STRIDES
 from model.images import Rgb
 
-Floats: TypeAlias = NDArray[np.float32]
-
 _MULTIPLE = STRIDES[-1]
 _COMPARED = 1000  # the most detections whose overlaps are looked at
-
-
-@dataclass(frozen=True)
-class Detections:
-    """N faces, the surest first, in pixels of the picture.
-
-    boxes: (N, 4), x1, y1, x2, y2 of the edges, where (0, 0) is the corner of the first pixel; they may reach beyond
-    the picture; scores: (N,), 0..1; landmarks: (N, 5, 2), each as `Landmarks`.
-    """
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
 
 
 class YuNetDetector:
@@ -43,15 +26,7 @@ class YuNetDetector:
 
     def find(self, picture: Rgb) -> Detections:
         """All faces in a picture of any size."""
-        copy, scale = _shrunk_to(self._search.side, picture)
-        faces = self._find_in(copy)
-        if self._search.margin and not len(faces.scores):
-            # Perhaps a face that fills the picture: the network expects something around it.
-            border = round(self._search.margin * max(copy.shape[:2]))
-            padded = np.pad(copy, ((border, border), (border, border), (0, 0)), mode="edge")
-            smaller, again = _shrunk_to(self._search.side, padded)
-            faces = _placed(self._find_in(smaller), again, border)
-        return _placed(faces, scale)
+        return find_in_copies(picture, self._search.side, self._search.margin, self._find_in)
 
     def _find_in(self, copy: Rgb) -> Detections:
         faces = decoded(self._network(_filled(copy)[np.newaxis]), self._search.score)
@@ -95,27 +70,9 @@ def _intersection_over_union(box: Floats, others: Floats) -> Floats:
     return share
 
 
-def _placed(faces: Detections, scale: float, border: int = 0) -> Detections:
-    """The faces of a copy, in pixels of what was bordered first and then scaled."""
-    landmarks = (faces.landmarks + 0.5) / scale - 0.5 - border
-    return Detections(faces.boxes / scale - border, faces.scores, landmarks)
-
-
 def _filled(copy: Rgb) -> Rgb:
     """The copy, black where its sides are filled up to a multiple of 32."""
     height, width = (-(-length // _MULTIPLE) * _MULTIPLE for length in copy.shape[:2])
     filled = np.zeros((height, width, 3), np.uint8)
     filled[: copy.shape[0], : copy.shape[1]] = copy
     return filled
-
-
-def _shrunk_to(side: int, picture: Rgb) -> tuple[Rgb, float]:
-    """The picture, no side longer than `side`, and the scale it then has."""
-    scale = side / max(picture.shape[:2])
-    if scale >= 1:
-        return picture, 1.0
-    height, width = (max(1, round(length * scale)) for length in picture.shape[:2])
-    # Four by four pixels are enough to average over; to look at more would take longer than the search.
-    every = max(1, int(0.25 / scale))
-    image = Image.fromarray(np.ascontiguousarray(picture[every // 2 :: every, every // 2 :: every]))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), scale

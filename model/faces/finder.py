@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model.faces.alignment import aligned
-from model.faces.detector import Detections
+from model.faces.copies import Detections
 from model.faces.face import Box, Crop, CropGeometry, Face, FaceWarning, Landmarks, NoFaceFound
 from model.faces.quality import quality, warnings
 from model.images import Rgb

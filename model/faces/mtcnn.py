@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from model.faces import cascade
-from model.faces.detector import Detections, Floats
+from model.faces.copies import Detections, Floats, find_in_copies
 from model.faces.face import CascadeSearch
 from model.faces.windows import Pixels, Windows, best, shown, shrunk, squared
 from model.images import Rgb
@@ -33,22 +32,16 @@ class Mtcnn:
     @torch.inference_mode()
     def find(self, picture: Rgb) -> Detections:
         """All faces in a picture of any size."""
-        copy, scale = _shrunk_to(self._search.side, picture)
-        faces = self._faces(copy)
-        if self._search.margin and not len(faces.scores):
-            # Perhaps a face that fills the picture: the networks expect something around it.
-            border = round(self._search.margin * max(copy.shape[:2]))
-            padded = np.pad(copy, ((border, border), (border, border), (0, 0)), mode="edge")
-            smaller, again = _shrunk_to(self._search.side, padded)
-            faces = _placed(self._faces(smaller), again, border)
-        return _placed(faces, scale)
+        faces = find_in_copies(picture, self._search.side, self._search.margin, self._faces)
+        boxes = faces.boxes - 0.5  # as they were when the thresholds of bundles with this detector were chosen
+        return Detections(boxes, faces.scores, faces.landmarks)
 
     def _faces(self, copy: Rgb) -> Detections:
         pixels = torch.from_numpy((copy.transpose(2, 0, 1).astype(np.float32, order="C") - 127.5) / 128)[None]
         windows = self._proposed(pixels)
         windows, _ = self._judged(pixels, windows, self._networks.rnet, 24, stage=1)
         windows, points = self._judged(pixels, windows, self._networks.onet, 48, stage=2)
-        return Detections(windows[:, :4], windows[:, 4], points)
+        return Detections(windows[:, :4] + 0.5, windows[:, 4], points)
 
     def _proposed(self, pixels: Pixels) -> Windows:
         shorter, longer = sorted(pixels.shape[2:])
@@ -84,21 +77,3 @@ class Mtcnn:
         points = said[:, 5:].reshape(len(said), 2, -1).transpose(0, 2, 1) * lengths[:, None] + corners[:, None] - 1
         kept = best(moved, self._search.scores[stage], self._search.windows[2], 0.7, of_smaller=stage == 2)
         return moved[kept], points[kept]
-
-
-def _placed(faces: Detections, scale: float, border: int = 0) -> Detections:
-    """The faces of a copy, in pixels of what was bordered first and then scaled."""
-    boxes, landmarks = ((found + 0.5) / scale - 0.5 - border for found in (faces.boxes, faces.landmarks))
-    return Detections(boxes, faces.scores, landmarks)
-
-
-def _shrunk_to(side: int, picture: Rgb) -> tuple[Rgb, float]:
-    """The picture, no side longer than `side`, and the scale it then has."""
-    scale = side / max(picture.shape[:2])
-    if scale >= 1:
-        return picture, 1.0
-    height, width = (max(1, round(length * scale)) for length in picture.shape[:2])
-    # Four by four pixels are enough to average over; to look at more would take longer than the search.
-    every = max(1, int(0.25 / scale))
-    image = Image.fromarray(np.ascontiguousarray(picture[every // 2 :: every, every // 2 :: every]))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), scale

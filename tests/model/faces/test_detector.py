@@ -13,7 +13,8 @@ from service.faceless import faceless
 
 from model import bundle
 from model.engines import Torch
-from model.faces.detector import Floats, YuNetDetector, decoded, non_max_suppression
+from model.faces.copies import Floats
+from model.faces.detector import YuNetDetector, decoded, non_max_suppression
 from model.faces.face import Search
 from model.faces.networks import STRIDES, YuNet, build
 from model.manifest import DetectorSpec

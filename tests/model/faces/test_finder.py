@@ -7,7 +7,7 @@ from service.drawn_faces import portrait
 
 from model import bundle
 from model.bundle import finder_of
-from model.faces.detector import Detections, Floats
+from model.faces.copies import Detections, Floats
 from model.faces.face import Box, CropGeometry, Landmarks, NoFaceFound
 from model.faces.finder import AlignedFaceFinder, WholePicture, as_detected
 from model.images import Rgb
