@@ -39,7 +39,11 @@ _BOOT_SECONDS = 20.0  # to load numpy and Pillow, on a busy machine
 
 
 class LostError(Exception):
-    """The process ended over a picture, or says what it must not."""
+    """The process says what it must not, or has ended."""
+
+
+class EndedError(LostError):
+    """The process ended over a picture."""
 
 
 class NotBegunError(Exception):
@@ -104,6 +108,8 @@ class Child:
             self._answer.set_result(answer)
 
     def _read(self, answer: bytes) -> WorkingCopy:
+        if not answer:
+            raise EndedError
         if len(answer) != ANSWER.size:
             raise LostError
         number, outcome, *sizes = ANSWER.unpack(answer)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Self, TypeVar
 
-from app.inference.decoder_child import Child, LostError, NotBegunError, Server
+from app.inference.decoder_child import Child, EndedError, LostError, NotBegunError, Server
 from app.inference.decoder_process import ChildLimits
 from app.inference.turns import Turns
 from model.images import CorruptImage, ImageLimits, TooExpensive, UnsupportedFormat, WorkingCopy
@@ -23,6 +23,8 @@ _START_SECONDS = 3.0
 _CHECK_SECONDS = 1.0
 _LIGHT_SECONDS = 0.2
 """Pictures estimated to take longer never occupy all children."""
+_TOO_MUCH = (signal.SIGPROF, signal.SIGKILL)
+"""What ends a child whose processor time is used up, and one for which a container has no memory."""
 
 
 class NoChildError(Exception):
@@ -82,7 +84,7 @@ class DecoderPool:
         """One picture. A caller that leaves before its turn costs no work, and later takes no child with it.
 
         Raises what `model.images.working_copy` raises; CorruptImage also where the child crashed, and TooExpensive
-        where the processor time for a picture was used up; DecodingTimeoutError; NoChildError.
+        where the processor time for a picture or the machine's memory was used up; DecodingTimeoutError; NoChildError.
         """
         place = await self._turns.take(caller)
         try:
@@ -100,7 +102,7 @@ class DecoderPool:
         """Raises NoChildError where no child answers. One that is busy within its time is alive: it is not asked."""
         for _ in self._places:
             if place := self._turns.take_free():
-                with suppress(DecodingTimeoutError, CorruptImage):
+                with suppress(DecodingTimeoutError, CorruptImage, TooExpensive):
                     try:
                         await self._use(place, b"", wall_seconds=_CHECK_SECONDS)
                     except UnsupportedFormat:  # which an empty file is
@@ -151,7 +153,7 @@ class DecoderPool:
             self._server = None
 
     def _replace(self, place: _Place, child: Child) -> "asyncio.Task[int]":
-        """Ends a child, and gives the signal that ended it, if that was not this."""
+        """Ends a child, and gives the signal that ended it: this one, where it had not ended by itself."""
         child.end()
         self._fill(place)
         return self._task(self._ended_by(child))
@@ -192,7 +194,8 @@ class DecoderPool:
                 raise DecodingTimeoutError from error
             except LostError as error:
                 ended_by = await self._replace(place, child)
-                raise (TooExpensive if ended_by == signal.SIGPROF else CorruptImage) from error
+                took_too_much = isinstance(error, EndedError) and ended_by in _TOO_MUCH
+                raise (TooExpensive if took_too_much else CorruptImage) from error
         raise NoChildError
 
 

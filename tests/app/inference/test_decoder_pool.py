@@ -150,15 +150,23 @@ async def test_a_picture_whose_time_is_up_on_a_busy_machine_may_be_sent_again() 
         await until(lambda: not alive(child))
 
 
-async def test_a_child_that_dies_costs_one_picture_and_is_replaced(pool: DecoderPool) -> None:
+@pytest.mark.parametrize(
+    ("ended_by", "expected"),
+    [(signal.SIGKILL, TooExpensive), (signal.SIGSEGV, CorruptImage)],
+    ids=["as where the memory runs out", "as where a decoder crashes"],
+)
+async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
+    pool: DecoderPool, ended_by: signal.Signals, expected: type[Exception]
+) -> None:
     children = await pids(pool)
     with stopped(*children):
         pictures = [asyncio.create_task(pool.decode(GOOD)) for _ in range(10)]
         await until(lambda: all(place.working for place in pool._places))
-        os.kill(children[0], signal.SIGKILL)
+        os.kill(children[0], ended_by)
+        os.kill(children[0], signal.SIGCONT)
         await asyncio.wait(pictures[:1])
     fates = await asyncio.gather(*pictures, return_exceptions=True)
-    assert [type(fate) for fate in fates] == [CorruptImage] + [WorkingCopy] * 9
+    assert [type(fate) for fate in fates] == [expected] + [WorkingCopy] * 9
     assert (await pids(pool))[1] == children[1]
 
 
