@@ -30,8 +30,13 @@ from model.manifest import BundleError
 
 DESCRIPTION = """Do two photos show the same person? Every answer states the measured error rate that it was decided at.
 
-The service has **no liveness detection**: a photo of a photo matches. It stores nothing. Embeddings are biometric data.
+The service has **no liveness detection**: a photo of a photo matches. {kept} Embeddings are biometric data.
 """
+_KEEPS_NOTHING = "It stores nothing."
+_KEEPS_PEOPLE = (
+    "It keeps no photo; of enrolled people it keeps embeddings and what you say of them, encrypted, until they are "
+    "erased."
+)
 
 START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, EngineError, SelfTestError)
 """What is wrong with a setting or a file that the service starts with; each message is one line."""
@@ -94,7 +99,7 @@ def _web(
         redoc_url=None,
         title="Facepair",
         version=version("facepair"),
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(kept=_KEEPS_PEOPLE if settings.gallery else _KEEPS_NOTHING),
         lifespan=lifespan,
         openapi_tags=openapi.TAGS,
         redirect_slashes=False,
