@@ -66,7 +66,7 @@ def install(service: FastAPI, gallery: Gallery, verifier: Verifier, settings: Se
 async def running(service: FastAPI) -> AsyncIterator[None]:
     """Erases whoever's time is over while the block lasts; closes the gallery at its end."""
     gallery, threads = service.state.gallery, service.state.threads
-    sweeper = asyncio.create_task(_sweep(Expiry(gallery.register), threads))
+    sweeper = asyncio.create_task(_sweep(gallery, threads))
     try:
         yield
     finally:
@@ -77,11 +77,13 @@ async def running(service: FastAPI) -> AsyncIterator[None]:
         gallery.close()
 
 
-async def _sweep(expiry: Expiry, threads: InThreads) -> None:
+async def _sweep(gallery: Gallery, threads: InThreads) -> None:
+    expiry = Expiry(gallery.register)
     while True:
         try:
             for receipt in await threads.run(expiry.sweep):
                 _log.info("a person's time was over: erased", extra={"fields": {"audit_id": receipt.audit_id}})
+            await threads.run(gallery.index.counts)  # whoever was erased, here or elsewhere, leaves this memory as well
         except GalleryUnavailable:
             _log.warning("the gallery's database does not answer: nobody is erased until it does")
         await asyncio.sleep(_SWEEP_SECONDS)

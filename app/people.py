@@ -192,7 +192,7 @@ async def erase_person(
 ) -> shapes.Receipt:
     """Erases all or nothing, for good: with SQLite no byte of it is left in the file. Again it answers 404."""
     if_match = _if_match(request)
-    return _receipt(request, await threads.run(lambda: gallery.register.erase(person_id, caller, if_match)))
+    return _receipt(request, await threads.run(lambda: gallery.erase(person_id, caller, if_match)))
 
 
 @router.delete(
@@ -210,7 +210,7 @@ async def erase_photo(
     threads: TheThreads,
     caller: TheCaller,
 ) -> shapes.Receipt:
-    return _receipt(request, await threads.run(lambda: gallery.register.erase_photo(person_id, photo_id, caller)))
+    return _receipt(request, await threads.run(lambda: gallery.erase_photo(person_id, photo_id, caller)))
 
 
 @router.post(

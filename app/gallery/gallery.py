@@ -1,6 +1,7 @@
 """A gallery, opened: its register and its index on one database, under one master key."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from app.gallery import audit
 from app.gallery.database import Connection, Database, migrate
 from app.gallery.index import Index
 from app.gallery.keyed_hashes import KeyedHashes
-from app.gallery.records import DamagedError, GalleryError, Limits
+from app.gallery.records import DamagedError, GalleryError, GalleryUnavailable, Limits, Receipt
 from app.gallery.register import Register
 from app.gallery.sealing import Sealing
 from app.gallery.sqlite import Sqlite
@@ -23,6 +24,19 @@ class Gallery:
 
     register: Register
     index: Index
+
+    def erase(self, person_id: str, caller: str, if_match: str | None = None) -> Receipt:
+        """As the register does, and from this process's memory as well."""
+        return self._forgotten(self.register.erase(person_id, caller, if_match))
+
+    def erase_photo(self, person_id: str, photo_id: str, caller: str) -> Receipt:
+        """As the register does, and from this process's memory as well."""
+        return self._forgotten(self.register.erase_photo(person_id, photo_id, caller))
+
+    def _forgotten(self, receipt: Receipt) -> Receipt:
+        with suppress(GalleryUnavailable):  # what is erased stays erased: memory follows at the next look
+            self.index.counts()
+        return receipt
 
     def close(self) -> None:
         self.register.database.close()

@@ -1,5 +1,6 @@
 """After an erasure nothing of the person is left: in the file, beside it, or in the process."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from galleries import DIMENSION, Galleries, enrol, photo, put, vector
 
+from app import gallery_setup
 from app.gallery.gallery import Gallery
+from app.inference.in_threads import InThreads
 
 ROOT = Path(__file__).parents[3]
 WINDOW = 16
@@ -104,9 +107,9 @@ gallery.index.search_each(1000)
 galleries.open().index.search(vector(3), 3)
 print("enrolled", flush=True)
 sys.stdin.readline()
-gallery.register.erase("E1", "anna")
-for each in galleries._open:
-    each.index.search(vector(1), 3)
+gallery.erase("E1", "anna")
+for other in galleries._open[1:]:
+    other.index.counts()
 print("erased", flush=True)
 sys.stdin.readline()
 """
@@ -141,3 +144,31 @@ def test_the_process_forgets_the_vector(tmp_path: Path, new_url: Callable[[], st
         assert child.stdout.readline() == "erased\n"
         assert occurrences(child.pid, values.tobytes()[:WINDOW]) == 0
         child.kill()
+
+
+def test_erasing_takes_a_vector_out_of_memory_without_another_request(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1, 2)
+    assert gallery.index.counts().photos == 2
+    gallery.erase_photo("E1", "ph_2", "anna")
+    assert len(gallery.index._matrix) == 1
+    gallery.erase("E1", "anna")
+    assert gallery.index._matrix.person_ids() == []
+
+
+@pytest.mark.anyio
+async def test_whoever_another_service_erased_leaves_the_memory_of_this_one(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery_setup, "_SWEEP_SECONDS", 0.01)
+    here, there, threads = galleries.open(), galleries.open(), InThreads(1)
+    enrol(here, "E1", 1)
+    assert here.index.counts().people == 1
+    there.erase("E1", "anna")
+    sweeper = asyncio.create_task(gallery_setup._sweep(here, threads))
+    async with asyncio.timeout(60):
+        while here.index._matrix.person_ids():
+            await asyncio.sleep(0.01)
+    sweeper.cancel()
+    await asyncio.wait([sweeper])
+    threads.close()
