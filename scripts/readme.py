@@ -117,10 +117,11 @@ def default_bundle(folder: Path) -> str:
     head = ["people", "pairs: genuine, impostor", "equal error rate", "FMR", "FNMR", "FNMR by person"]
     trained, chose = len(manifest.training.data.people), len(calibration.data.people)
     learnt = f"It was trained on {trained:,} people of {_name(manifest.training.data.name)}. " if trained else ""
+    others = "in neither" if trained else "not among them"
     return "\n\n".join(
         [
             f"{learnt}Thresholds were chosen on {chose:,} people of {_name(calibration.data.name)}.\n"
-            f"At its threshold for FMR {level:g}, on people who were in neither, with 95 % intervals:",
+            f"At its threshold for FMR {level:g}, on people who were {others}, with 95 % intervals:",
             table(head, rows),
             *(_lfw(measured) for measured in reports if "fnmr_at" in measured and "rates" not in measured),
         ]
