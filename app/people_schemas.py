@@ -208,7 +208,7 @@ class Identification(Shape):
         description="The smallest, whoever's; null where nobody is enrolled", examples=[0.713042]
     )
     margin: float | None = Field(description="How far behind the next person lies", examples=[0.34])
-    candidates: list[Candidate] = Field(description="None where unknown; two or more where ambiguous")
+    candidates: list[Candidate] = Field(description="Empty where unknown; two or more where ambiguous")
     operating_point: SearchPoint
     face: Face
     gallery: GalleryState
@@ -234,7 +234,9 @@ class Lookalikes(Shape):
 class SelfTest(Shape):
     """Each person's first photo, searched among all others."""
 
-    searches: int = Field(description="Of more people than 1,000, so many, evenly spread", examples=[500])
+    searches: int = Field(
+        description="Everybody, or of many people so many, evenly spread, as do not hold up others", examples=[500]
+    )
     fpir: Rate | None = Field(description="Share that named somebody; null without searches", examples=[0.008])
     fpir_ci95: Interval | None = Field(examples=[[0.0031, 0.0204]])
     lookalikes: list[Lookalikes] = Field(description="The closest ten pairs under the threshold")

@@ -1,7 +1,7 @@
 """HTTP only: reads the uploads, calls the verifier, shapes the answer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -15,6 +15,7 @@ from app.openapi import FACES2, FMR, json_body, picture_body, problems
 from app.request_context import context_of
 from app.scopes import needs
 from app.settings import Settings
+from model.decision import Decision
 from model.faces.face import Face
 
 router = APIRouter(tags=["verification"])
@@ -107,18 +108,8 @@ async def verify(
     verified = await judge(form.files["image1"], form.files["image2"], fmr, *limits_of(request))
     record(request, response, verified.timings, list(verified.faces.values()))
     metrics_of(request).decision(verified.decision, alone=not verified.comparisons)
-    point = verified.decision.operating_point
-    answer = schemas.Verification(
-        same=verified.decision.same,
-        distance=verified.decision.distance,
-        threshold=point.threshold,
-        metric=verifier.manifest.metric,
-        operating_point=schemas.OperatingPoint.model_validate(point),
-        fmr_estimate=schemas.FmrEstimate.model_validate(verified.decision.fmr_estimate),
-        faces=schemas.VerificationFaces.model_validate(verified.faces, from_attributes=True),
-        model=identity(verifier.manifest),
-        request_id=context_of(request).id,
-    )
+    faces = schemas.VerificationFaces.model_validate(verified.faces, from_attributes=True)
+    answer = schemas.Verification(**decided(request, verifier, verified.decision), faces=faces)
     if not verified.comparisons:
         return answer
     comparisons = [schemas.FaceComparison.model_validate(comparison) for comparison in verified.comparisons]
@@ -194,6 +185,21 @@ async def read_pictures(
     if json_bodies.is_json(request):
         return await json_bodies.read_form(request, images, fields, settings.max_file_bytes)
     return await uploads.read_form(request, images, list(fields), settings.max_file_bytes)
+
+
+def decided(request: Request, verifier: Verifier, decision: Decision) -> dict[str, Any]:
+    """The members that every answer about one distance has."""
+    point = decision.operating_point
+    return {
+        "same": decision.same,
+        "distance": decision.distance,
+        "threshold": point.threshold,
+        "metric": verifier.manifest.metric,
+        "operating_point": schemas.OperatingPoint.model_validate(point),
+        "fmr_estimate": schemas.FmrEstimate.model_validate(decision.fmr_estimate),
+        "model": identity(verifier.manifest),
+        "request_id": context_of(request).id,
+    }
 
 
 def record(request: Request, response: Response, timings: Timings, faces: Sequence[Face]) -> None:

@@ -21,8 +21,19 @@ from app.people import (
     TheThreads,
 )
 from app.request_context import context_of
-from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier, limits_of, read_pictures, record
-from app.schemas import Face, FmrEstimate, OperatingPoint
+from app.routes import (
+    BUSY,
+    CALLER,
+    PICTURE,
+    UPLOAD,
+    TheSettings,
+    TheVerifier,
+    decided,
+    limits_of,
+    read_pictures,
+    record,
+)
+from app.schemas import Face
 from app.scopes import needs
 from model.decision import LevelNotSupported
 from model.manifest import contract_id
@@ -108,19 +119,11 @@ async def verify_person(
     fmr = uploads.parse_rate(form.fields.get("fmr"))
     verified = await identifier.verify(person_id, form.files["image"], *limits_of(request), fmr)
     record(request, response, verified.timings, [verified.face])
-    point = verified.decision.operating_point
     return shapes.PersonVerification(
-        same=verified.decision.same,
-        distance=verified.decision.distance,
-        threshold=point.threshold,
-        metric=verifier.manifest.metric,
+        **decided(request, verifier, verified.decision),
         photo_id=verified.match.photo_id,
         photos=verified.match.photos,
-        operating_point=OperatingPoint.model_validate(point),
-        fmr_estimate=FmrEstimate.model_validate(verified.decision.fmr_estimate),
         face=Face.model_validate(verified.face),
-        model=identity(verifier.manifest),
-        request_id=context_of(request).id,
     )
 
 
