@@ -12,10 +12,10 @@ from model.faces.golden import GoldenFace
 
 MANIFEST = "manifest.json"
 
-Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Rate: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Distance: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
-Interval: TypeAlias = tuple[Share, Share]
+Interval: TypeAlias = tuple[Rate, Rate]
 
 
 class BundleError(Exception):
@@ -107,16 +107,16 @@ class OperatingPoint(Strict, frozen=True):
     these pairs at the threshold; where all pictures are meant, bundles before 0.2 have none.
     """
 
-    fmr: Share
+    fmr: Rate
     threshold: Distance
     fmr_ci95: Interval
-    fnmr: Share
+    fnmr: Rate
     fnmr_ci95: Interval
     impostor_pairs: Count
     genuine_pairs: Count
     people: Count
     measured_on: str = "all"
-    measured_fmr: Share | None = None
+    measured_fmr: Rate | None = None
 
 
 class Level(Strict, frozen=True):
@@ -125,7 +125,7 @@ class Level(Strict, frozen=True):
     `with_warning`: the rates at the same threshold for pictures that bear a warning, where the data supports them.
     """
 
-    fmr: Share
+    fmr: Rate
     operating_point: OperatingPoint | None
     reason: str | None = None
     with_warning: tuple[OperatingPoint, ...] = ()
@@ -135,7 +135,7 @@ class TailPoint(Strict, frozen=True):
     """The share `fmr` of calibration impostor pairs is at least as close as `distance`."""
 
     distance: Distance
-    fmr: Share
+    fmr: Rate
     ci95: Interval
 
 
@@ -143,7 +143,7 @@ class GenuinePoint(Strict, frozen=True):
     """The share `fnmr` of calibration genuine pairs is farther apart than `distance`."""
 
     distance: Distance
-    fnmr: Share
+    fnmr: Rate
     ci95: Interval
 
 
@@ -159,7 +159,7 @@ class RatePoint(Strict, frozen=True):
     """A share of searches that come under `distance`, with its 95 % interval over people."""
 
     distance: Distance
-    rate: Share
+    rate: Rate
     ci95: Interval
 
 
@@ -200,7 +200,7 @@ class Calibration(Strict, frozen=True):
 
     data: DataSource
     levels: tuple[Level, ...]
-    default_fmr: Share
+    default_fmr: Rate
     impostor_tail: tuple[TailPoint, ...]
     fmr_ci95_below_tail: Interval
     genuine_tail: GenuineTail | None = None

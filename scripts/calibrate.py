@@ -60,7 +60,7 @@ def main() -> None:
         names = without_test_people(folder, names, options.test_people, np.random.default_rng(0))
     require_support(len(names))
     embedder = Embedder(loaded)
-    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
+    dataset = load(folder, embedder.faces, only=names, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     calibration = _calibrate(loaded, embedder, dataset)
     print(report(calibration, len(dataset.people) if options.gallery is None else options.gallery))

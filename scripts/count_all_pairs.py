@@ -28,7 +28,7 @@ def main() -> None:
     points = sorted(Policy(embedder.manifest).operating_points.values(), key=lambda point: point.threshold)
     folder = PeopleFolder(options.data)
     names = unseen_by([embedder.manifest], folder)
-    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
+    dataset = load(folder, embedder.faces, only=names, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     thresholds = np.array([point.threshold for point in points])
     counts = count(embedder.embed(dataset.crops), dataset.labels, thresholds, terminal.progress("block"))

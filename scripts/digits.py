@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=terminal.positive, default=RECIPE.epochs)
     options = parser.parse_args()
     folder = PeopleFolder(write_digits(options.out / "pictures"))
-    digits = load(folder, WholePicture(TUTORIAL_CROP), min_pictures=2, track=terminal.progress("picture"))
+    digits = load(folder, WholePicture(TUTORIAL_CROP), min_pictures=2, progress=terminal.progress("picture"))
     terminal.show_skipped(digits)
     results = list(terminal.progress("network")(run_folds(digits, replace(RECIPE, epochs=options.epochs))))
     text = report(results)

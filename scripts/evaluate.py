@@ -109,7 +109,7 @@ def _measure_searches(embedder: Embedder, options: argparse.Namespace) -> str:
 
 
 def _load(folder: PeopleFolder, embedder: Embedder, only: Collection[str] | None = None) -> Dataset:
-    dataset = load(folder, embedder.faces, only=only, track=terminal.progress("picture"))
+    dataset = load(folder, embedder.faces, only=only, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     return dataset
 

@@ -15,7 +15,7 @@ import terminal
 from numpy.typing import NDArray
 from scipy import stats
 
-from model.error_rates.at_thresholds import Rates
+from model.error_rates.at_thresholds import RatesAtThresholds
 from model.error_rates.scores import Scores
 from model.reports.markdown import table
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def coverage(
-    situation: str, people: int, runs: int, seed: int, track: Callable[[Iterable[int]], Iterable[int]] = iter
+    situation: str, people: int, runs: int, seed: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[Coverage, Coverage]:
     """How often the intervals of FMR and FNMR, over simulated data sets of `people`, contain the true rate."""
     spread, most = SITUATIONS[situation]
@@ -65,9 +65,9 @@ def coverage(
     fnmr = float(stats.norm.sf((_THRESHOLD - _GENUINE) / math.hypot(1, spread)))
     rng = np.random.default_rng(seed)
     held = np.zeros((2, 3))
-    for _ in track(range(runs)):
+    for _ in progress(range(runs)):
         scores = simulated(rng, people, spread, most)
-        rates = Rates(scores, np.array([_THRESHOLD]))
+        rates = RatesAtThresholds(scores, np.array([_THRESHOLD]))
         reported, predicted = (rates.fmr_ci95(0), rates.fnmr_ci95(0)), (rates.fmr_of_others(0), rates.fnmr_of_others(0))
         others = _errors(simulated(rng, people, spread, most))
         for kind, (errors, truth) in enumerate(zip(_errors(scores), (fmr, fnmr), strict=True)):

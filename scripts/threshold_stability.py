@@ -19,7 +19,7 @@ from model.data.pairs import all_pairs
 from model.data.people import PeopleFolder
 from model.data.splits import halves
 from model.embedding.embedder import Embedder
-from model.error_rates.at_thresholds import Rates
+from model.error_rates.at_thresholds import RatesAtThresholds
 from model.evaluation.calibration import calibrate
 from model.evaluation.scoring import score, untrained
 from model.reports.markdown import table
@@ -35,7 +35,7 @@ def main() -> None:
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     folder = PeopleFolder(options.data)
     names = untrained([embedder.manifest], folder)
-    dataset = load(folder, embedder.faces, only=names, track=terminal.progress("picture"))
+    dataset = load(folder, embedder.faces, only=names, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     embeddings = embedder.embed(dataset.crops)
     rng = np.random.default_rng(options.seed)
@@ -64,7 +64,7 @@ def split(dataset: Dataset, embeddings: NDArray[np.float32], parts: tuple[Indice
         score(embeddings[rows], dataset.labels[rows], all_pairs(dataset.labels[rows])) for rows in (chosen, others)
     ]
     points = calibrate(scores[0], dataset.source).operating_points.values()
-    realised = Rates(scores[1], np.array([point.threshold for point in points]))
+    realised = RatesAtThresholds(scores[1], np.array([point.threshold for point in points]))
     return [
         Row(
             point.fmr,

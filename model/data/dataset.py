@@ -15,7 +15,7 @@ from model.images import InvalidImage, UnsupportedFormat
 from model.manifest import DataSource
 
 Indices: TypeAlias = NDArray[np.int64]
-Track: TypeAlias = Callable[[Sequence[Path]], Iterable[Path]]
+Progress: TypeAlias = Callable[[Sequence[Path]], Iterable[Path]]
 """Wraps the work list to show progress; `iter` shows none."""
 
 
@@ -78,7 +78,7 @@ def load(
     folder: PeopleFolder,
     faces: FaceFinder,
     min_pictures: int = 1,
-    track: Track = iter,
+    progress: Progress = iter,
     only: Collection[str] | None = None,
 ) -> Dataset:
     """Reads, decodes and crops every picture once, by the same code that serves requests.
@@ -90,7 +90,7 @@ def load(
     files = {person: paths for person, paths in folder.files.items() if person in chosen_people}
     read: dict[str, list[_Picture]] = {person: [] for person in files}
     skipped: list[Skipped] = []
-    for path in track([path for paths in files.values() for path in paths]):
+    for path in progress([path for paths in files.values() for path in paths]):
         try:
             read[path.parent.name].append(_read(path, faces))
         except OSError as error:

@@ -66,7 +66,7 @@ def count(
     embeddings: NDArray[np.float32],
     labels: Indices,
     thresholds: Floats,
-    track: Callable[[Sequence[int]], Iterable[int]] = iter,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> PairCounts:
     """Embeddings (N, embedding_size), labels (N,) from 0 on, thresholds rising. Time grows with N squared.
 
@@ -79,7 +79,7 @@ def count(
     lengths = (points * points).sum(dim=1)
     squares = torch.from_numpy(thresholds.astype(np.float32) ** 2)
     slack = _ROUNDING * float(lengths.max())
-    for start in track(range(0, len(points), _BLOCK)):
+    for start in progress(range(0, len(points), _BLOCK)):
         for other in range(start, len(points), _BLOCK):
             near = _near(points, lengths, start, other, float(squares[-1]) + slack)
             first, second, squared = near

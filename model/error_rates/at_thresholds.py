@@ -10,7 +10,7 @@ from model.manifest import GenuinePoint, TailPoint
 _INTERVAL_DIGITS = 3
 
 
-class Rates:
+class RatesAtThresholds:
     """Rates of shape (thresholds,), in the order of the thresholds.
 
     Points, which a calibration records, have prediction intervals: of the rate that as many other people will show.

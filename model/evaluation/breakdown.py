@@ -10,7 +10,7 @@ from scipy import stats
 
 from model.data.dataset import Indices
 from model.data.people import DataError
-from model.error_rates.at_thresholds import Rates
+from model.error_rates.at_thresholds import RatesAtThresholds
 from model.error_rates.intervals import Estimate
 from model.error_rates.sample_size import never_certain, too_few_people
 from model.error_rates.scores import Floats, Scores
@@ -92,7 +92,7 @@ def by_group(
             continue
         pairs = inside[scores.first] & inside[scores.second]
         own = Scores(scores.distance[pairs], scores.genuine[pairs], scores.first[pairs], scores.second[pairs])
-        rates = Rates(own, np.array([threshold]))
+        rates = RatesAtThresholds(own, np.array([threshold]))
         fmr, fnmr = (float(rates.fmr[0]), *rates.fmr_ci95(0)), (float(rates.fnmr[0]), *rates.fnmr_ci95(0))
         rates_of_groups.append(GroupRates(group, count, fmr, fnmr if own.genuine.any() else None))
     return tuple(rates_of_groups)

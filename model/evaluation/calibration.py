@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from model.data.people import DataError
-from model.error_rates.at_thresholds import Rates, rounded
+from model.error_rates.at_thresholds import RatesAtThresholds, rounded
 from model.error_rates.sample_size import LEVELS, too_few_people
 from model.error_rates.scores import Floats, Scores, curve
 from model.manifest import (
@@ -41,7 +41,7 @@ def calibrate(
         raise DataError(f"{scores.people} people with {len(impostors)} impostor pairs support no level")
     thresholds = [_threshold(scores, fmr) for fmr in supported]
     closest, farthest = _tail_distances(impostors), -_tail_distances(-genuine)[::-1]
-    rates = Rates(scores, np.array([*thresholds, *closest, *farthest]))
+    rates = RatesAtThresholds(scores, np.array([*thresholds, *closest, *farthest]))
     after = len(supported) + len(closest)
     genuine_tail = (
         GenuineTail(data, len(genuine), tuple(rates.genuine_points()[after:])) if len(genuine) else fallback_genuine
@@ -79,7 +79,7 @@ def _threshold(scores: Scores, fmr: float) -> float:
     return float(rates.thresholds[np.searchsorted(rates.fmr, fmr, side="right") - 1])
 
 
-def _operating_point(scores: Scores, fmr: float, rates: Rates, index: int) -> OperatingPoint:
+def _operating_point(scores: Scores, fmr: float, rates: RatesAtThresholds, index: int) -> OperatingPoint:
     return OperatingPoint(
         fmr=fmr,
         threshold=float(rates.thresholds[index]),

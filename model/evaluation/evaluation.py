@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.data.dataset import Dataset
 from model.error_rates import intervals
-from model.error_rates.at_thresholds import Rates
+from model.error_rates.at_thresholds import RatesAtThresholds
 from model.error_rates.intervals import Estimate
 from model.error_rates.sample_size import estimate, pairs_inside, people_with_genuine_pairs, reaches
 from model.error_rates.scores import Curve, Scores, best_accuracy, curve
@@ -141,7 +141,7 @@ def _rates(scores: Scores, calibration: Calibration | None) -> tuple[RatesAtThre
     if calibration is None:
         return ()
     points = calibration.operating_points.values()
-    rate = Rates(scores, np.array([point.threshold for point in points]))
+    rate = RatesAtThresholds(scores, np.array([point.threshold for point in points]))
     return tuple(
         RatesAtThreshold(
             point.fmr,

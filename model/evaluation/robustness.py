@@ -54,7 +54,7 @@ def measure(
     embedder: Embedder,
     pairs: Sequence[tuple[Path, Path]],
     threshold: float,
-    track: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
+    progress: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> tuple[Point, ...]:
     """The second picture of each pair is damaged, the first is not; both are read as serving reads them.
 
@@ -65,7 +65,7 @@ def measure(
         raise DataError(f"nobody has two pictures that can be read, with a face in the first: {len(pairs)} pairs tried")
     embeddings = embedder.embed([crop for crop, _ in known])
     points = []
-    for kind, severity in track([(name, severity) for name in KINDS for severity in KINDS[name].severities]):
+    for kind, severity in progress([(name, severity) for name in KINDS for severity in KINDS[name].severities]):
         crops = [_crop(embedder, KINDS[kind].damage(other, severity)) for _, other in known]
         there = [number for number, crop in enumerate(crops) if crop is not None]
         rejected = 0

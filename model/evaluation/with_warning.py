@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs
 from model.domain import is_out_of_domain
-from model.error_rates.at_thresholds import Rates, rounded
+from model.error_rates.at_thresholds import RatesAtThresholds, rounded
 from model.error_rates.sample_size import too_few_people
 from model.error_rates.scores import Scores
 from model.faces.face import FaceWarning
@@ -58,7 +58,7 @@ def _measured(levels: Sequence[Level], own: Scores, people: int, warning: FaceWa
         for level in levels
         if level.operating_point and not _too_few(own, people, level.fmr)
     ]
-    rates = Rates(own, np.array([point.threshold for _, point in supported])) if supported else None
+    rates = RatesAtThresholds(own, np.array([point.threshold for _, point in supported])) if supported else None
     measured = {
         level.fmr: _point(point, rates, index, own, people, warning)
         for index, (level, point) in enumerate(supported)
@@ -77,7 +77,7 @@ def _too_few(own: Scores, people: int, fmr: float) -> bool:
 
 
 def _point(
-    point: OperatingPoint, rates: Rates, index: int, own: Scores, people: int, warning: FaceWarning
+    point: OperatingPoint, rates: RatesAtThresholds, index: int, own: Scores, people: int, warning: FaceWarning
 ) -> OperatingPoint:
     return msgspec.structs.replace(
         point,

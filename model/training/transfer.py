@@ -22,7 +22,7 @@ from model.training.augmentation import augmented, view
 from model.training.losses import contrastive_of_all
 from model.training.run import TrainingRun
 
-Track: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
+Progress: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps steps to show progress; `iter` shows none."""
 
 _ZOOMS = (0.92, 1.0, 1.08)
@@ -65,12 +65,14 @@ class DistillationData:
     labels: Indices
 
 
-def targets(network: nn.Module, wide: NDArray[np.uint8], track: Track = iter, batch: int = 64) -> NDArray[np.float32]:
+def targets(
+    network: nn.Module, wide: NDArray[np.uint8], progress: Progress = iter, batch: int = 64
+) -> NDArray[np.float32]:
     """The mean embedding of six views of each picture: float32 (N, embedding_size), unit length."""
     network.eval()
     embeddings = []
     with torch.inference_mode():
-        for start in track(range(0, len(wide), batch)):
+        for start in progress(range(0, len(wide), batch)):
             part = wide[start : start + batch]
             views = [network(view(part, zoom, mirrored)) for zoom in _ZOOMS for mirrored in (False, True)]
             embeddings.append(nn.functional.normalize(torch.stack(views).sum(dim=0)))
@@ -95,12 +97,12 @@ class TransferRun(TrainingRun[TransferRecipe, RoundReport]):
         return {name: torch.lerp(old, trained[name], self.recipe.mix) for name, old in self.start.items()}
 
 
-def fit(run: TransferRun, data: DistillationData, track: Track = iter) -> Iterator[RoundReport]:
+def fit(run: TransferRun, data: DistillationData, progress: Progress = iter) -> Iterator[RoundReport]:
     """Trains the rounds that the run still lacks; yields after each. Deterministic, resumed or not."""
     for number in range(len(run.reports) + 1, run.recipe.rounds + 1):
         rng = np.random.default_rng([run.recipe.seed, number])
         first = (number - 1) * run.recipe.steps
-        losses = [_step(run, data, first + step, rng) for step in track(range(run.recipe.steps))]
+        losses = [_step(run, data, first + step, rng) for step in progress(range(run.recipe.steps))]
         report = RoundReport(number, *np.mean(losses, axis=0).tolist())
         run.reports.append(report)
         yield report

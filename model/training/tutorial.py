@@ -17,7 +17,7 @@ from model.faces.face import CropGeometry
 from model.training.losses import contrastive
 from model.training.run import TrainingRun
 
-Track: TypeAlias = Callable[[Iterable[Tensor]], Iterable[Tensor]]
+Progress: TypeAlias = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 """Wraps the batches of an epoch to show progress; `iter` shows none."""
 
 
@@ -69,24 +69,26 @@ class TutorialRun(TrainingRun[TutorialRecipe, EpochReport]):
         super().__init__(recipe, network, optimizer, EpochReport)
 
 
-def fit(run: TutorialRun, crops: NDArray[np.uint8], split: PairSplit, track: Track = iter) -> Iterator[EpochReport]:
+def fit(
+    run: TutorialRun, crops: NDArray[np.uint8], split: PairSplit, progress: Progress = iter
+) -> Iterator[EpochReport]:
     """Trains the epochs that the run still lacks; yields after each. Deterministic, resumed or not."""
     pixels = torch.from_numpy(crops)
     for epoch in range(len(run.reports) + 1, run.recipe.epochs + 1):
-        loss = _train_epoch(run, epoch, pixels, split.training, track)
+        loss = _train_epoch(run, epoch, pixels, split.training, progress)
         report = EpochReport(epoch, loss, _validation_loss(run, crops, split.validation))
         run.reports.append(report)
         yield report
 
 
-def _train_epoch(run: TutorialRun, epoch: int, pixels: Tensor, pairs: Pairs, track: Track) -> float:
+def _train_epoch(run: TutorialRun, epoch: int, pixels: Tensor, pairs: Pairs, progress: Progress) -> float:
     # Seeded by epoch, so that shuffling and dropout are the same in a resumed run.
     torch.manual_seed(int(np.random.SeedSequence([run.recipe.seed, epoch]).generate_state(1)[0]))
     first, second = torch.from_numpy(pairs.first), torch.from_numpy(pairs.second)
     genuine = torch.from_numpy(pairs.genuine)
     run.network.train()
     total = 0.0
-    for batch in track(torch.randperm(len(pairs)).split(run.recipe.batch_pairs)):
+    for batch in progress(torch.randperm(len(pairs)).split(run.recipe.batch_pairs)):
         loss = train_step(run, pixels[first[batch]], pixels[second[batch]], genuine[batch])
         total += loss.item() * len(batch)
     return total / len(pairs)

@@ -43,7 +43,7 @@ def run(given: argparse.Namespace) -> None:
     rng, seen = np.random.default_rng(recipe.seed), init.manifest.training.seen
     people = transfer_split(folder, seen, recipe.calibration_people, recipe.test_people, rng)
     weights, trained = train(where, recipe, init, folder, people.training)
-    calibration = load(folder, finder_of(init), only=people.calibration, track=terminal.progress("picture"))
+    calibration = load(folder, finder_of(init), only=people.calibration, progress=terminal.progress("picture"))
     terminal.show_skipped(calibration)
     bundle.save(where.out, trained_bundle(where, recipe, init, weights, trained, calibration))
     print(f"saved {where.out}")
@@ -101,7 +101,7 @@ def trained_bundle(
 
 def _load_wide_crops(folder: PeopleFolder, init: Bundle, people: Sequence[str]) -> Dataset:
     wide = msgspec.structs.replace(init.manifest, crop=widened(init.manifest.crop))
-    dataset = load(folder, finder_of(replace(init, manifest=wide)), only=people, track=terminal.progress("picture"))
+    dataset = load(folder, finder_of(replace(init, manifest=wide)), only=people, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     return dataset
 

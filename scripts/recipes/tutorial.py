@@ -77,7 +77,7 @@ def make_bundle(where: RunOptions, recipe: TutorialRecipe) -> None:
 
 def _load(data: Path) -> Dataset:
     folder, finder = PeopleFolder(data), WholePicture(TUTORIAL_CROP)
-    dataset = load(folder, finder, min_pictures=2, track=terminal.progress("picture"))
+    dataset = load(folder, finder, min_pictures=2, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     return dataset
 

@@ -6,7 +6,7 @@ import pytest
 from model.embedding.embedder import distances
 from model.error_rates import all_pairs
 from model.error_rates.all_pairs import count
-from model.error_rates.at_thresholds import Rates
+from model.error_rates.at_thresholds import RatesAtThresholds
 from model.error_rates.scores import Scores
 
 RNG = np.random.default_rng(3)
@@ -40,7 +40,9 @@ def test_every_pair_is_counted_once_where_a_loop_counts_it() -> None:
 
 def test_rates_and_intervals_are_near_those_of_every_pair_kept() -> None:
     found = count(POINTS, LABELS, THRESHOLDS)
-    kept = Rates(Scores(DISTANCES, LABELS[FIRST] == LABELS[SECOND], LABELS[FIRST], LABELS[SECOND]), THRESHOLDS)
+    kept = RatesAtThresholds(
+        Scores(DISTANCES, LABELS[FIRST] == LABELS[SECOND], LABELS[FIRST], LABELS[SECOND]), THRESHOLDS
+    )
     assert found.accepted_share(0) == pytest.approx(kept.fmr)
     assert found.accepted_share(1) == pytest.approx(1 - kept.fnmr)
     last = len(THRESHOLDS) - 1

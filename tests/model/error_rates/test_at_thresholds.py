@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from model.error_rates import intervals
-from model.error_rates.at_thresholds import Rates, resampled_rates
+from model.error_rates.at_thresholds import RatesAtThresholds, resampled_rates
 
 SCORES = makers.simulated_scores(people=30, pictures=3)
 THRESHOLDS = np.array([0.0, 0.05, 0.1, 0.101, 2.0, 20.0])
@@ -17,7 +17,7 @@ def test_counts_of_people_give_what_every_pair_weighed_gives() -> None:
 
 
 def test_thresholds_may_come_in_any_order() -> None:
-    rising, mixed = Rates(SCORES, THRESHOLDS), Rates(SCORES, THRESHOLDS[[3, 1, 0]])
+    rising, mixed = RatesAtThresholds(SCORES, THRESHOLDS), RatesAtThresholds(SCORES, THRESHOLDS[[3, 1, 0]])
     assert [mixed.fmr_ci95(i) for i in range(3)] == [rising.fmr_ci95(i) for i in (3, 1, 0)]
     assert [mixed.fnmr_ci95(i) for i in range(3)] == [rising.fnmr_ci95(i) for i in (3, 1, 0)]
     assert rising.fmr_ci95(0)[0] == 0
