@@ -9,6 +9,7 @@ time and a bounded piece at a time, so that no connection keeps the event loop f
 """
 
 import asyncio
+import math
 import select
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -72,8 +73,11 @@ class Connections:
     def make_room(self, newcomer: "Connection") -> None:
         """Breaks off who has stood still the longest where there are too many, of all or of the newcomer's address."""
         most = self.settings.max_connections
+        share = math.ceil(SHARE * most)
+        if len(self._by_progress) <= share:
+            return  # what follows looks at each of them
         own = [connection for connection in self._by_progress if connection.address == newcomer.address]
-        if len(own) > SHARE * most and not self._is_proxy(newcomer.address):
+        if len(own) > share and not self._is_proxy(newcomer.address):
             self._break_off(own)
         elif len(self._by_progress) > most:
             self._break_off(self._by_progress)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -249,7 +250,10 @@ def by_curl(url: str, body: bytes) -> int:
     return int(subprocess.run(command, input=body, capture_output=True, check=True, timeout=60).stdout)
 
 
-@pytest.mark.parametrize("client", [by_urllib, by_requests, by_curl])
+without_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@pytest.mark.parametrize("client", [by_urllib, by_requests, pytest.param(by_curl, marks=without_curl)])
 @pytest.mark.parametrize("megabytes", [23, 100])
 def test_ordinary_clients_read_the_answer_that_comes_before_their_body_ends(
     server: Server, closed: Server, client: object, megabytes: int

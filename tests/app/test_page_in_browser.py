@@ -1,6 +1,7 @@
 """The page in Chromium, on real services: what visitors see when all is well, and when something is not."""
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -204,6 +205,7 @@ def test_the_camera_takes_a_photo_and_is_let_go(visitor: Visitor, photos: dict[s
     assert stream.evaluate("stream => stream.active") is False
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_asks_the_same(visitor: Visitor, photos: dict[str, Path], tmp_path: Path) -> None:
     names = {"one": "it's one.png", "other": "other;type=text,.png"}
     for photo, name in names.items():
