@@ -33,7 +33,7 @@ def run(service: ASGIApp, settings: Settings, admission: Admission, record: Reco
     """Serves until told to stop, then finishes what was let in. Raises SettingsError where it cannot listen."""
     listener = _listen(settings.host, settings.port)
     settings = settings.model_copy(update={"max_connections": _with_descriptors(settings.max_connections)})
-    # Here rather than by uvicorn, which asks the environment as well and keeps to itself who is trusted.
+    # Here rather than by uvicorn, which would keep to itself whom it trusts.
     behind_proxies = ProxyHeadersMiddleware(cast("Any", service), settings.trusted_proxies)
     connections = Connections(settings, record, behind_proxies.trusted_hosts.__contains__)
     config = uvicorn.Config(

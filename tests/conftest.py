@@ -6,8 +6,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: wo
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
-import shutil
-import tempfile
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ import pytest
 import torch
 import warm
 from fastapi import FastAPI
-from postgres_cluster import BINARIES, Cluster
+from postgres_cluster import BINARIES, Cluster, started
 from services import UNHURRIED
 
 from app.main import create_app
@@ -90,15 +88,8 @@ def service(settings: Settings) -> FastAPI:
 def cluster() -> Iterator[Cluster]:
     if BINARIES is None:
         pytest.skip("PostgreSQL's server is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="facepair-pg-", dir="/tmp"))
-    cluster = Cluster(folder)
-    try:
-        cluster.make()
-        cluster.start()
+    with started() as cluster:
         yield cluster
-        cluster.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

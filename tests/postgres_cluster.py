@@ -3,12 +3,17 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
-BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+_SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+BINARIES = _SERVERS[0].parent if _SERVERS else None
+"""None also where only the client is installed."""
 _USER = "postgres"
 
 
@@ -50,3 +55,17 @@ class Cluster:
         # Not captured by pipes, which the server would inherit and keep open.
         with (self.folder / "commands").open("ab") as output:
             subprocess.run(line, stdout=output, stderr=output, check=True, cwd="/", timeout=60)
+
+
+@contextmanager
+def started() -> Iterator[Cluster]:
+    """A server that runs when the block begins and is gone after it."""
+    folder = Path(tempfile.mkdtemp(prefix="facepair-pg-", dir="/tmp"))
+    cluster = Cluster(folder)
+    try:
+        cluster.make()
+        cluster.start()
+        yield cluster
+        cluster.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

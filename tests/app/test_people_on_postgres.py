@@ -1,7 +1,5 @@
 """Two services that share people on one PostgreSQL server, which goes away and comes back."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import gallery as script
 import httpx
 import pytest
 import recognising
-from postgres_cluster import BINARIES, Cluster
+from postgres_cluster import BINARIES, Cluster, started
 from recognising import picture
 from services import PATIENCE, running, until
 
@@ -20,15 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARIES is None, reason="Pos
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
     """A server that the test may stop."""
-    folder = Path(tempfile.mkdtemp(prefix="facepair-pg-", dir="/tmp"))
-    cluster = Cluster(folder)
-    try:
-        cluster.make()
-        cluster.start()
+    with started() as cluster:
         yield cluster
-        cluster.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def answer(address: str, method: str, path: str, **sent: Any) -> httpx.Response:
