@@ -11,7 +11,7 @@ class InvalidImage(Exception):  # noqa: N818 - the subclasses name what is wrong
       x CorruptImage         the decoder gave up
       x ImageTooSmall        a side is shorter than the limit
       x TooManyPixels        width x height, as the header says, is over the limit
-      x TooExpensive         decoding takes more work than the limit
+      x TooExpensive         decoding takes more work than the limit, or more memory than there is
       x AnimatedImage        more than one frame
     """
 
