@@ -10,7 +10,8 @@ import campaign
 import msgspec
 import reproduce
 import terminal
-from benchmarks import report
+from benchmarks import people_report, report
+from benchmarks.people_report import PeopleResults
 from benchmarks.results import Results
 from campaigns import attacks, expensive_pictures
 
@@ -25,6 +26,7 @@ DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's Vie
 PAGES = {
     "README.md": ("default bundle",),
     "docs/accuracy.md": ("default bundle", "transfer", "identification", "protocols", "tutorial bundle"),
+    "docs/gallery.md": ("people",),
     "docs/operations.md": ("benchmark", "campaigns", "starvation", "costs"),
     "docs/training.md": ("digits",),
 }
@@ -37,6 +39,7 @@ def blocks() -> dict[str, str]:
     """The text of each block by its name."""
     return {
         "benchmark": benchmark(),
+        "people": people(),
         "campaigns": campaigns(),
         "starvation": starvation(),
         "costs": costs(),
@@ -74,6 +77,22 @@ def benchmark() -> str:
     return (
         f"`make benchmark` on {machine.processor}, {machine.cores} cores, which the client shares\n"
         f"([stages, and each number of callers](../scripts/results/benchmark.md)):\n\n{report.summary(results)}"
+    )
+
+
+def people() -> str:
+    results = msgspec.json.decode((RESULTS / "people.json").read_bytes(), type=PeopleResults)
+    machine, load = results.machine, results.load
+    others = (
+        f"\nOther work shared the machine (load {load} before it began): times by the clock include the wait for it, "
+        "processor\ntimes do not."
+        if load >= 1
+        else ""
+    )
+    return (
+        f"`benchmark.py people` on {machine.processor}, {machine.cores} cores, which the client shares, with "
+        f"{results.callers}\ncallers; medians, with the range of the rounds.{others}\n\n"
+        + people_report.summary(results)
     )
 
 

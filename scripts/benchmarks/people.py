@@ -23,6 +23,7 @@ from PIL import Image
 from service.drawn_faces import portrait
 from service.http_client import Answer, upload
 from service.process import Running, serving
+from threadpoolctl import threadpool_limits
 
 from app.gallery import audit
 from app.gallery.database import Connection
@@ -35,6 +36,7 @@ from model.data.people import PeopleFolder
 from model.manifest import contract_id, read
 
 _CALLERS, _ENROLLED_AT_ONCE = 16, 8
+_TOGETHER, _SEARCHES = (1, 8), 20
 _ROUTES = ("/embed", "/identify")
 _GALLERY = Path(__file__).parents[1] / "gallery.py"
 _PHOTO, _NOW = "ph_" + "0" * 32, "2026-01-01T00:00:00.000000Z"
@@ -80,9 +82,10 @@ def _sizes(options: argparse.Namespace, urls: Sequence[str], folder: Path) -> li
     sizes = []
     for people, url in zip(options.people, urls, strict=True):
         fill(url, people)
+        processor, loading = _processor_time(url, people)
         with _serving(url, folder) as service:
             kib = 1024 * (service.megabytes() - nobody) / people
-            sizes.append(_size(people, service, options, kib))
+            sizes.append(_size(people, service, options, processor, loading, kib))
     return sizes
 
 
@@ -167,7 +170,14 @@ def _serving(url: str, folder: Path) -> Iterator[Running]:
         yield service
 
 
-def _size(people: int, service: Running, options: argparse.Namespace, kib: float) -> Size:
+def _size(
+    people: int,
+    service: Running,
+    options: argparse.Namespace,
+    processor: dict[int, float],
+    loading: float,
+    kib: float,
+) -> Size:
     """The routes in turn: what else the machine does hits both alike."""
     embed, identify, search = [], [], []
     for _ in range(options.rounds):
@@ -175,7 +185,24 @@ def _size(people: int, service: Running, options: argparse.Namespace, kib: float
         embed.append(1000 * median(answer.seconds for answer in embedded))
         identify.append(1000 * median(answer.seconds for answer in identified))
         search.append(median(answer.stages["search"] for answer in identified))
-    return Size(people, embed, identify, search, service.startup, kib)
+    return Size(people, embed, identify, search, processor, service.startup, loading, kib)
+
+
+def _processor_time(url: str, people: int) -> tuple[dict[int, float], float]:
+    """Milliseconds for a search, by how many are done together; and seconds for opening."""
+    started = time.thread_time()
+    gallery, dimension = _open(url, people), read(bundle.SHIPPED / "default").embedding_size
+    loading = time.thread_time() - started
+    queries = list(np.random.default_rng(1).normal(size=(max(_TOGETHER), dimension)).astype(np.float32))
+    taken: dict[int, list[float]] = {count: [] for count in _TOGETHER}
+    with threadpool_limits(1, user_api="blas"):  # as in the service
+        for _ in range(_SEARCHES):
+            for count, times in taken.items():
+                started = time.thread_time()
+                gallery.index.search_many(queries[:count], 2)
+                times.append(1000 * (time.thread_time() - started) / count)
+    gallery.close()
+    return {count: median(times) for count, times in taken.items()}, loading
 
 
 def _answers(address: str, route: str, seconds: int) -> list[Answer]:

@@ -16,13 +16,16 @@ ENROLMENT_RATIO = 1.1
 
 class Size(msgspec.Struct, frozen=True):
     """A gallery of so many people. Milliseconds at the median, for each round: of `/embed`, of `/identify`, and of the
-    search alone, by the service's own clock. `start` in seconds; `kib`: resident memory a person."""
+    search alone, by the service's own clock. `processor`: milliseconds of a core for a search, by how many are done
+    together, in process. `start` in seconds, and `load` of a core for loading; `kib`: memory a person."""
 
     people: int
     embed: list[float]
     identify: list[float]
     search: list[float]
+    processor: dict[int, float]
     start: float
+    load: float
     kib: float
 
 
@@ -63,10 +66,19 @@ def summary(results: PeopleResults) -> str:
             [f"the search alone, {people:,} people", *(f"{_spread(size.search)} ms" for size in each), most],
             [f"`/identify` beyond `/embed`, {people:,} people", *(f"{_beyond(size)} ms" for size in each), most],
             [f"`/embed`, {people:,} people", *(f"{_spread(size.embed, 0)} ms" for size in each), ""],
+            *(
+                [
+                    f"processor time of a search among {people:,}, {_together(count)}",
+                    *(f"{size.processor[count]:.2f} ms" for size in each),
+                    "",
+                ]
+                for count in each[0].processor
+            ),
         ]
     for each in zip(*sizes, strict=True):
         limit = f"at most {START_SECONDS:g} s" if each[0].people == START_PEOPLE else ""
         rows.append([f"start with {each[0].people:,} people", *(f"{size.start:.1f} s" for size in each), limit])
+        rows.append([f"processor time of loading {each[0].people:,}", *(f"{size.load:.1f} s" for size in each), ""])
     largest = [size[-1] for size in sizes]
     rows.append([f"memory a person, of {largest[0].people:,}", *(f"{size.kib:.1f} KiB" for size in largest), ""])
     if results.enrolling:
@@ -74,6 +86,10 @@ def summary(results: PeopleResults) -> str:
         name = f"enrolling {each_store[0].photos} photos, of embedding them"
         rows.append([name, *map(_enrolling, each_store), f"at most {ENROLMENT_RATIO:g}"])
     return table(["measure", *results.sizes, "target"], rows)
+
+
+def _together(count: int) -> str:
+    return "alone" if count == 1 else f"{count} together"
 
 
 def _beyond(size: Size) -> str:

@@ -151,7 +151,7 @@ def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
 
 def test_what_a_gallery_costs_stands_beside_the_targets(tmp_path: Path) -> None:
     few, many = (
-        Size(people, [100, 200, 300], [102, 201, 310], [1.5, 1.25, 9], start, 2.25)
+        Size(people, [100, 200, 300], [102, 201, 310], [1.5, 1.25, 9], {1: 0.25, 8: 0.125}, start, 0.5, 2.25)
         for people, start in ((500, 1.6), (100_000, 9.5))
     )
     enrolling = Enrolling(500, 490, [11, 24, 10.5], [10, 20, 10])
@@ -160,6 +160,7 @@ def test_what_a_gallery_costs_stands_beside_the_targets(tmp_path: Path) -> None:
     rows = dict(line[2:-2].split(" | ", 1) for line in people_report.summary(measured).splitlines())
     assert rows["the search alone, 500 people"] == "1.5 (1.2 to 9.0) ms | 1.5 (1.2 to 9.0) ms | at most 1 ms"
     assert rows["`/identify` beyond `/embed`, 100,000 people"].startswith("2.0 (1.0 to 10.0) ms")
+    assert rows["processor time of a search among 500, 8 together"].startswith("0.12 ms")
     assert rows["start with 100,000 people"] == "9.5 s | 1.6 s | at most 10 s"
     assert rows["memory a person, of 100,000"].startswith("2.2 KiB")
     assert rows["enrolling 500 photos, of embedding them"].startswith("1.10 (1.05 to 1.20)")
