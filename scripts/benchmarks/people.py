@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -126,7 +127,7 @@ def _erase_all(url: str) -> None:
 
 
 def fill(url: str, people: int) -> None:
-    """Enrols drawn vectors of unit length, one a person, in one transaction."""
+    """Enrols drawn vectors of unit length, one a person, in few transactions."""
     manifest = read(bundle.SHIPPED / "default")
     contract, dimension = contract_id(manifest), manifest.embedding_size
     vectors = np.random.default_rng(0).normal(size=(people, dimension)).astype(np.float32)
@@ -134,8 +135,8 @@ def fill(url: str, people: int) -> None:
     gallery = _open(url, people)
     register = gallery.register
 
-    def work(connection: Connection) -> None:
-        for number in terminal.progress("person")(range(1, people)):
+    def enrol(connection: Connection, numbers: range) -> None:
+        for number in numbers:
             person, key = f"E{number:06}", new_key()
             profile = b'{"display_name": null, "metadata": {}, "consent_reference": null}'
             sealed = register.master.seal(key, "key", person), Sealing(key).seal(profile, "profile", person)
@@ -145,10 +146,12 @@ def fill(url: str, people: int) -> None:
             connection.execute(_PERSON, (person, *sealed, _NOW, _NOW, revision))
             vector = Sealing(key).seal(vectors[number].tobytes(), *vector_context(person, _PHOTO, contract))
             connection.execute(_ENROLLED, (person, _PHOTO, contract, vector, _NOW))
-        connection.execute("UPDATE gallery SET people = ?", (people - 1,))
+        connection.execute("UPDATE gallery SET people = people + ?", (len(numbers),))
 
     try:
-        register.database.write(work)  # enrolling one by one would take a transaction each
+        for start in terminal.progress("thousand people")(range(1, people, 1000)):
+            numbers = range(start, min(start + 1000, people))
+            register.database.write(partial(enrol, numbers=numbers))
         first = NewPhoto(_PHOTO, memoryview(vectors[0]).cast("B"), {}, ())
         register.enrol("E000000", [first], contract, "benchmark", "enrolled")
     finally:
