@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
-from app import people, searches
+from app import logs, people, searches
 from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery, open_database, open_gallery
 from app.gallery.records import GalleryUnavailable, Limits
@@ -86,4 +86,6 @@ async def _sweep(gallery: Gallery, threads: InThreads) -> None:
             await threads.run(gallery.index.counts)  # whoever was erased, here or elsewhere, leaves this memory as well
         except GalleryUnavailable:
             _log.warning("the gallery's database does not answer: nobody is erased until it does")
+        except Exception as error:  # a fault over one person must not keep the others for ever
+            logs.fault("", error)
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -107,7 +107,7 @@ def _part(head: bytes) -> Part:
     if not head.startswith(b"\r\n") or not all(lines):
         raise MultipartInvalidError
     values = [line[2] for line in lines if line and line[1].lower() == b"content-disposition"]
-    _, options = parameters(values[-1]) if values else (b"", {})
+    _, options = parameters(values[0]) if len(values) == 1 else (b"", {})  # of two, another reader may take the other
     if b"name" not in options:
         raise MultipartInvalidError
     return Part(options[b"name"].decode("utf-8", "replace"), b"filename" in options)

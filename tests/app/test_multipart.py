@@ -129,6 +129,7 @@ def test_the_parts_are_the_same_however_they_arrive(
         FILE + b"\r\n--b", FILE + b"x\r\n--bX" + END, FILE + b"x\r\n--b \r\n" + END, b"--b\r\n\r\nx" + END,
         b"--b\r\nNo colon\r\n\r\nx" + END,
         b"--b\r\nContent-Disposition: form-data\r\n\r\nx" + END, b"--b\r\nA b: c\r\n\r\nx" + END,
+        FILE[:-2] + FIELD[5:] + b"x" + END,
         FILE[:-2] + b" folded: line\r\n\r\nx" + END, b"--b\r\n: x\r\n\r\nx" + END, b"--b\r\n--b\r\n--b\r\n" + END,
         b"--b\r\nA: " + b"a" * 9000 + b"\r\n\r\nx" + END, b"--b\nContent-Disposition: x\n\nx" + END,
     ],

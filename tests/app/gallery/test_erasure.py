@@ -11,6 +11,7 @@ import pytest
 from galleries import DIMENSION, Galleries, enrol, photo, put, vector
 
 from app import gallery_setup
+from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery
 from app.inference.in_threads import InThreads
 
@@ -160,6 +161,15 @@ def test_erasing_takes_a_vector_out_of_memory_without_another_request(galleries:
 async def test_whoever_another_service_erased_leaves_the_memory_of_this_one(
     galleries: Galleries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the sweep before that met a fault of ours."""
+    sweep, faults = Expiry.sweep, iter([ValueError("a row that nobody foresaw")])
+
+    def sweep_after_a_fault(expiry: Expiry) -> object:
+        for fault in faults:
+            raise fault
+        return sweep(expiry)
+
+    monkeypatch.setattr(Expiry, "sweep", sweep_after_a_fault)
     monkeypatch.setattr(gallery_setup, "_SWEEP_SECONDS", 0.01)
     here, there, threads = galleries.open(), galleries.open(), InThreads(1)
     enrol(here, "E1", 1)
