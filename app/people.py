@@ -256,7 +256,7 @@ async def enrol_photos(
         caller,
         context_of(request).deadline,
         strict=_one_of(form.fields.get("gate", "strict"), "strict", "warn") == "strict",
-        lookalike=_one_of(form.fields.get("allow_lookalike", "false"), "true", "false") == "true",
+        lookalike=_one_of(form.fields.get("allow_lookalike", "false").lower(), "true", "false") == "true",
     )
     response.headers["Cache-Control"] = "no-store"
     rejected = [_rejected(photo) for photo in enrolled.rejected]

@@ -216,7 +216,7 @@ class Identification(Shape):
     request_id: RequestId
 
 
-class Level(Shape):
+class SearchLevel(Shape):
     fpir: Rate = Field(examples=[0.01])
     operating_point: SearchPoint | None = Field(
         description="null where the calibration cannot support the level in a gallery of this size"
@@ -252,6 +252,6 @@ class Gallery(GalleryState):
     contract_id: str = Field(examples=["sha256:1f2e..."])
     stale_photos: int = Field(description="Enrolled with another bundle only: enrol them again", examples=[0])
     damaged_photos: list[DamagedPhoto] = Field(description="They are not compared: erase and enrol them again")
-    operating_points: list[Level]
+    operating_points: list[SearchLevel]
     self_test: SelfTest | None = Field(description="null while there are stale photos, or no level is supported")
     request_id: RequestId

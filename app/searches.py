@@ -152,7 +152,7 @@ async def get_gallery(
             point = shapes.SearchPoint.model_validate(identifier.policy.point(fpir, counts.people, counts.photos))
         except LevelNotSupported:
             point = None
-        levels.append(shapes.Level(fpir=fpir, operating_point=point))
+        levels.append(shapes.SearchLevel(fpir=fpir, operating_point=point))
     tested = None if counts.stale else await threads.run(lambda: tests.run(gallery.index, identifier))
     return shapes.Gallery(
         people=counts.people,

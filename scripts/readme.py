@@ -10,7 +10,8 @@ import campaign
 import msgspec
 import reproduce
 import terminal
-from benchmarks import people_report, report
+from benchmarks import peers_report, people_report, report
+from benchmarks.peers_report import Peers
 from benchmarks.people_report import PeopleResults
 from benchmarks.results import Results
 from campaigns import attacks, expensive_pictures
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "scripts/results"
 DATA_SETS = {"celeba": "CelebA", "att_faces": "AT&T faces", "images": "LFW's View 1 photos"}
 PAGES = {
-    "README.md": ("default bundle",),
+    "README.md": ("default bundle", "peers"),
     "docs/accuracy.md": ("default bundle", "transfer", "identification", "protocols", "tutorial bundle"),
     "docs/gallery.md": ("people",),
     "docs/operations.md": ("benchmark", "campaigns", "starvation", "costs"),
@@ -39,6 +40,7 @@ def blocks() -> dict[str, str]:
     """The text of each block by its name."""
     return {
         "benchmark": benchmark(),
+        "peers": peers(),
         "people": people(),
         "campaigns": campaigns(),
         "starvation": starvation(),
@@ -93,6 +95,16 @@ def people() -> str:
         f"`benchmark.py people` on {machine.processor}, {machine.cores} cores, which the client shares, with "
         f"{results.callers}\ncallers; medians, with the range of the rounds.{others}\n\n"
         + people_report.summary(results)
+    )
+
+
+def peers() -> str:
+    results = msgspec.json.decode((RESULTS / "peers.json").read_bytes(), type=Peers)
+    machine, side, rounds = results.machine, results.side, len(results.peers[0].rounds)
+    return (
+        f"`make benchmark` on {machine.processor}, {machine.cores} cores, which the client shares. Pairs of JPEGs of "
+        f"{side} x {side} pixels\ngo to every service in turn. Medians (ranges) of {rounds} rounds:\n\n"
+        f"{peers_report.summary(results)}"
     )
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import makers
 import pytest
+import recognising
 from services import PATIENCE, running
 
 pytestmark = pytest.mark.slow
 
-DOCUMENT = makers.ROOT / "tests/openapi.json"
+DOCUMENT = makers.ROOT / "tests/openapi_gallery.json"  # that of a service with a gallery has all of the other as well
 GENERATOR = Path(sys.executable).with_name("openapi-python-client")
 TYPESCRIPT = makers.ROOT / "runs/clients/typescript"
 
@@ -63,7 +64,8 @@ def python(client_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Generated:
 def test_its_types_are_those_of_the_contract(python: Generated) -> None:
     for name in ("VerifyForm", "VerifyRequest", "Faces2", "EmbedForm", "EmbedRequest", "ComparisonRequest",
                  "Verification", "VerificationFaces", "FaceComparison", "Embedding", "Comparison", "Model", "Problem",
-                 "Face", "FaceWarning", "OperatingPoint", "Status"):  # fmt: skip
+                 "Face", "FaceWarning", "OperatingPoint", "Status", "EnrolPhotosForm", "Enrolment", "Identification",
+                 "IdentificationOutcome", "SearchLevel", "Receipt"):  # fmt: skip
         assert hasattr(python.models, name), name
     odd = [name for name in dir(python.models) if name.endswith(("Response200", "Body", "Type0", "Item"))]
     assert odd == []
@@ -95,6 +97,28 @@ def test_the_python_client_verifies_embeds_compares_and_reads_an_error(
         assert (problem.status, problem.code, problem.image) == (415, "unsupported_image_format", "image")
         assert python.call("get_model")(client=client).contract_id == one.model.contract_id
         assert python.call("get_readiness", "operations")(client=client).status == "ok"
+
+
+def test_the_python_client_enrols_identifies_and_erases(python: Generated, tmp_path: Path) -> None:
+    bundle, key, models = recognising.save_bundle(tmp_path / "recogniser"), tmp_path / "gallery.key", python.models
+    key.write_text("00" * 32)
+
+    def part(person: int, number: int) -> Any:
+        return python.types.File(payload=io.BytesIO(recognising.picture(person, number)), file_name="photo.ppm")
+
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": key, "fpir": 0.1}
+    with (
+        running("facepair", bundle, **gallery) as (address, _),
+        python.root.Client(base_url=address, timeout=PATIENCE) as client,
+    ):
+        enrol, identify, erase = (python.call(name, "people") for name in ("enrol_photos", "identify", "erase_person"))
+        enrolled = enrol("E1", client=client, body=models.EnrolPhotosForm(images=[part(0, 0)]))
+        assert [photo.status for photo in enrolled.accepted] == [models.AcceptedPhotoStatus.ENROLLED]
+        found = identify(client=client, body=models.IdentifyForm(image=part(0, 1)))
+        assert (found.outcome, found.person_id) == (models.IdentificationOutcome.KNOWN, "E1")
+        assert erase("E1", client=client).photos_erased == 1
+        found = identify(client=client, body=models.IdentifyForm(image=part(0, 1)))
+        assert (found.outcome, found.person_id) == (models.IdentificationOutcome.UNKNOWN, None)
 
 
 def test_the_typescript_client_verifies_embeds_compares_and_reads_an_error(
