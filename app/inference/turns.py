@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from app.inference.round_robin import RoundRobin
+
 Thing = TypeVar("Thing")
 
 
@@ -13,14 +15,14 @@ class Turns(Generic[Thing]):
 
     def __init__(self, things: Iterable[Thing]) -> None:
         self._free = deque(things)
-        self._waiting: dict[str, deque[asyncio.Future[Thing]]] = {}
+        self._waiting: RoundRobin[asyncio.Future[Thing]] = RoundRobin()
 
     async def take(self, caller: str) -> Thing:
         """A caller that is cancelled before its turn takes nothing."""
         if self._free:
             return self._free.popleft()
         turn: asyncio.Future[Thing] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
+        self._waiting.add(caller, turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -35,11 +37,7 @@ class Turns(Generic[Thing]):
     def give(self, thing: Thing) -> None:
         """Back, for the next caller."""
         while self._waiting:
-            caller = next(iter(self._waiting))
-            turns = self._waiting.pop(caller)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[caller] = turns  # behind all others
+            turn = self._waiting.next()
             if not turn.done():
                 turn.set_result(thing)
                 return
