@@ -11,18 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 import warm
-from service.process import free_port
+from service.process import FACEPAIR, free_port
 
-_SERVE = [sys.executable, "-c", "from app.main import serve; serve()"]
 _WRITE_NOTHING = (
     "mount --make-rprivate / && for place in / /tmp /var/tmp /dev/shm; do "
     'mount --bind $place $place && mount -o remount,ro,bind $place || exit 1; done && exec "$@"'
 )
 COMMANDS = {
-    "facepair": _SERVE,
+    "facepair": [*FACEPAIR],
     "uvicorn": [sys.executable, "-m", "uvicorn", "--factory", "app.main:build", "--port"],
 }
-WRITES_NOWHERE = ["unshare", "-m", "sh", "-c", _WRITE_NOTHING, "sh", *_SERVE]
+WRITES_NOWHERE = ["unshare", "-m", "sh", "-c", _WRITE_NOTHING, "sh", *FACEPAIR]
 """Where everything is read-only; needs the right to mount."""
 
 

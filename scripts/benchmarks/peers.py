@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from service.faceless import faceless
 from service.http_client import Client, upload
-from service.process import Running, serving, uvicorn
+from service.process import Running, facepair, serving, uvicorn
 
 from model.data import lfw_lists
 from model.data.lfw_lists import PairList, Picture
@@ -53,7 +53,7 @@ def commands(folder: Path) -> dict[str, Sequence[str]]:
     """How each service is started, once its environment is there."""
     ours, verifyface, dlib = (environment(name, folder) for name in PACKAGES)
     return {
-        "Facepair": (ours, "-c", "from app.main import serve; serve()"),
+        "Facepair": facepair(ours),
         "the plain service": uvicorn("benchmarks.plain_service:build", ours),
         "verifyface 1.1.1": uvicorn("benchmarks.verifyface_service:build", verifyface),
         "face_recognition (dlib)": uvicorn("benchmarks.dlib_service:build", dlib),

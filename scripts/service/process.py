@@ -13,7 +13,10 @@ from pathlib import Path
 from random import SystemRandom
 from subprocess import DEVNULL, Popen, TimeoutExpired
 
-FACEPAIR = (sys.executable, "-c", "from app.main import serve; serve()")
+
+def facepair(python: str = sys.executable) -> tuple[str, ...]:
+    """A command that serves Facepair, by the interpreter `python`."""
+    return (python, "-c", "from app.main import serve; serve()")
 
 
 def uvicorn(factory: str, python: str = sys.executable) -> tuple[str, ...]:
@@ -21,6 +24,7 @@ def uvicorn(factory: str, python: str = sys.executable) -> tuple[str, ...]:
     return (python, "-m", "uvicorn", "--factory", factory, "--log-level", "warning", "--port")
 
 
+FACEPAIR = facepair()
 PLAIN = uvicorn("benchmarks.plain_service:build")
 _STARTUP_SECONDS = 120.0
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import makers
 import pytest
-from services import PATIENCE, running, until
+from services import COMMANDS, PATIENCE, running, until
 
 from app.server import LoopErrors, _listen, _with_descriptors
 
@@ -398,7 +398,7 @@ def test_each_signal_to_end_drains_and_leaves_no_traceback(bundle_folder: Path, 
 def test_two_instances_side_by_side_and_none_on_a_port_that_is_taken(bundle_folder: Path, server: Server) -> None:
     port = server.address.rsplit(":", 1)[1]
     environment = os.environ | {"FACEPAIR_BUNDLE": str(bundle_folder), "FACEPAIR_PORT": port}
-    command = [sys.executable, "-c", "from app.main import serve; serve()"]
+    command = COMMANDS["facepair"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert second.returncode == 1
     assert second.stderr.splitlines()[-1].startswith(f"facepair: cannot listen on 127.0.0.1, port {port}")
