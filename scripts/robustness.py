@@ -8,7 +8,6 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import terminal
 from matplotlib.figure import Figure
@@ -20,6 +19,7 @@ from model.embedding.embedder import Embedder
 from model.evaluation.robustness import KINDS, Point, measure
 from model.evaluation.scoring import unseen_by
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 
 def main() -> None:
@@ -41,8 +41,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     title = f"Bundle {embedder.manifest.name} on {points[0].pairs} people of {options.data.name}, FMR {point.fmr:g}"
     (options.out / "robustness.md").write_text(report(title, points), encoding="utf-8")
-    figures = msgspec.json.format(msgspec.json.encode([asdict(measured) for measured in points]), indent=1)
-    (options.out / "robustness.json").write_bytes(figures + b"\n")
+    write_json(options.out / "robustness.json", [asdict(measured) for measured in points])
     plot(title, points).savefig(options.out / "robustness.png")
     print(report(title, points))
 

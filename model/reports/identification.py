@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from matplotlib.figure import Figure
 
 from model.error_rates.intervals import Estimate
 from model.evaluation.open_set import AtLevel, GalleryRates, OpenSet, PersonVerification
 from model.reports import plots
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 _USUAL_PEOPLE, _USUAL_LEVEL = 500, 0.01
 _SUMMED = ("fpir", "fnir", "known", "ambiguous", "wrong_names")
@@ -37,7 +37,7 @@ def write(folder: Path, rates: OpenSet, command: str) -> str:
     plot(rates).savefig(folder / "identification.png")
     data = {"name": rates.data.name, "sha256": rates.data.sha256, "people": len(rates.data.people)}
     record = {"command": command, **asdict(rates), "data": data | {"pictures": rates.data.pictures}}
-    (folder / "identification.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    write_json(folder / "identification.json", record)
     text = markdown(rates, command)
     (folder / "identification.md").write_text(text, encoding="utf-8")
     return text

@@ -9,6 +9,7 @@ from model.evaluation.lfw_protocol import PairListFigures
 from model.manifest import Manifest, contract_id
 from model.reports import sections
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 
 def write(folder: Path, manifest: Manifest, name: str, figures: PairListFigures, command: str) -> str:
@@ -18,7 +19,7 @@ def write(folder: Path, manifest: Manifest, name: str, figures: PairListFigures,
     (folder / "report.md").write_text(text, encoding="utf-8")
     data = msgspec.to_builtins(figures.data)
     record = {"command": command, "contract_id": contract_id(manifest), **asdict(figures), "data": data}
-    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    write_json(folder / "report.json", record)
     return text
 
 

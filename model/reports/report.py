@@ -12,6 +12,7 @@ from model.evaluation.evaluation import Evaluation
 from model.manifest import Calibration, Manifest
 from model.reports import plots, sections
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 _TERMS = """\
 ISO/IEC 19795-1. FMR, false match rate: share of pairs of strangers taken for one person. FNMR, false non-match rate:
@@ -34,7 +35,7 @@ def write(
     plots.roc(rates, evaluation).savefig(folder / "roc.png")
     plots.distances(scores, evaluation).savefig(folder / "distances.png")
     figures = {"command": command, **asdict(evaluation), "data": msgspec.to_builtins(evaluation.data)}
-    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+    write_json(folder / "report.json", figures)
     (folder / "report.md").write_text(
         "\n".join([markdown(manifest, evaluation, command), appendix]).rstrip() + "\n", encoding="utf-8"
     )

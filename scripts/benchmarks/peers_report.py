@@ -10,6 +10,7 @@ from benchmarks.results import LoopFigures, Machine
 from matplotlib.figure import Figure
 
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Peers(msgspec.Struct, frozen=True):
 
 def save(results: Peers, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "peers.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    write_json(folder / "peers.json", results)
     plot(results).savefig(folder / "peers.svg")
 
 

@@ -8,6 +8,7 @@ import msgspec
 from benchmarks.results import Machine
 
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 SEARCH_MS = {500: 1.0, 10_000: 3.0, 100_000: 10.0}
 START_SECONDS, START_PEOPLE = 10.0, 100_000
@@ -52,7 +53,7 @@ class PeopleResults(msgspec.Struct, frozen=True):
 
 def save(results: PeopleResults, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "people.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    write_json(folder / "people.json", results)
 
 
 def summary(results: PeopleResults) -> str:

@@ -6,17 +6,17 @@ Each ratio is of two figures of one round, because rounds share whatever else th
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from benchmarks.results import Results, Round
 from matplotlib.figure import Figure
 
 from model.reports.markdown import table
+from model.reports.readable_json import write_json
 
 
 def save(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "benchmark.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    write_json(folder / "benchmark.json", results)
     (folder / "benchmark.md").write_text(report(results), encoding="utf-8")
     plot(results).savefig(folder / "benchmark.svg")
 

@@ -8,7 +8,6 @@ import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import terminal
 from recipes import checkpoint, options, transfer
@@ -25,6 +24,7 @@ from model.evaluation.calibration_data import calibrate_dataset
 from model.evaluation.comparison import Comparison, compare
 from model.manifest import Calibration
 from model.reports import finetuning, report
+from model.reports.readable_json import write_json
 from model.training.transfer import TransferRecipe
 
 DEFAULTS = replace(TransferRecipe(), name="finetune", rounds=4, learning_rate=2e-5, calibration_people=0, test_people=0)
@@ -68,5 +68,5 @@ def _report(where: RunOptions, chosen: Comparison, measured: Comparison, people:
     text = finetuning.report(chosen, measured, people, kept_tuned=tuned)
     (where.out / "finetune.md").write_text(f"{text}\n\n{report.comparison(measured)}\n", encoding="utf-8")
     record = {"kept": "tuned" if tuned else "before", "chosen_on": asdict(chosen), "measured": asdict(measured)}
-    (where.out / "finetune.json").write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    write_json(where.out / "finetune.json", record)
     print(f"{text}\nsaved {where.out}")
