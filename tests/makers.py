@@ -14,10 +14,13 @@ from PIL import Image
 
 from model import bundle
 from model.bundle import Bundle
+from model.data.dataset import Dataset
+from model.data.people import Fingerprint
 from model.embedding.backbones import TutorialNetwork, embed, weights_of
 from model.embedding.embedder import golden_crops, self_test_distances
 from model.error_rates.scores import Scores
 from model.evaluation.calibration import calibrate
+from model.faces.face import FaceWarning, Quality
 from model.manifest import Calibration, DataSource, Manifest, Training
 from model.training.tutorial import TUTORIAL_CROP
 
@@ -130,3 +133,17 @@ def embedded_people(spread: float = 0.4, seed: int = 0) -> tuple[NDArray[np.floa
     labels = np.repeat(np.arange(EMBEDDED_PEOPLE), [4] * (EMBEDDED_PEOPLE - 10) + [1] * 10)
     values = rng.normal(size=(EMBEDDED_PEOPLE, 16))[labels] + rng.normal(0, spread, (len(labels), 16))
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def pairs_of_pictures(people: int, warnings: tuple[tuple[FaceWarning, ...], ...] = ()) -> Dataset:
+    """A data set of two pictures a person, which nobody looks at: only whose they are counts."""
+    return Dataset(
+        name="cube",
+        people=tuple(f"p{i}" for i in range(people)),
+        fingerprints=tuple(Fingerprint(f"f{i}", ()) for i in range(people)),
+        crops=np.zeros((2 * people, 1, 2, 2), np.uint8),
+        labels=np.repeat(np.arange(people), 2),
+        files=("x",) * 2 * people,
+        qualities=(Quality(80, 0.5, 0.5, 0.0),) * 2 * people,
+        warnings=warnings,
+    )

@@ -1,11 +1,10 @@
+import makers
 import numpy as np
 import threshold_stability
 from threshold_stability import Row
 
 from model.data.dataset import Dataset
-from model.data.people import Fingerprint
 from model.data.splits import halves
-from model.faces.face import Quality
 
 PEOPLE = 80
 
@@ -14,16 +13,7 @@ def people_in_space() -> tuple[Dataset, np.ndarray]:
     """Two pictures a person, near each other, people anywhere in a cube."""
     rng, labels = np.random.default_rng(0), np.repeat(np.arange(PEOPLE), 2)
     embeddings = rng.uniform(0, 1, (PEOPLE, 3))[labels] + rng.normal(0, 0.05, (2 * PEOPLE, 3))
-    dataset = Dataset(
-        name="cube",
-        people=tuple(f"p{i}" for i in range(PEOPLE)),
-        fingerprints=tuple(Fingerprint(f"f{i}", ()) for i in range(PEOPLE)),
-        crops=np.zeros((2 * PEOPLE, 1, 2, 2), np.uint8),
-        labels=labels,
-        files=("x",) * 2 * PEOPLE,
-        qualities=(Quality(80, 0.5, 0.5, 0.0),) * 2 * PEOPLE,
-    )
-    return dataset, embeddings.astype(np.float32)
+    return makers.pairs_of_pictures(PEOPLE), embeddings.astype(np.float32)
 
 
 def test_other_people_show_what_was_promised() -> None:

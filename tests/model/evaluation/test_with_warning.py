@@ -3,14 +3,13 @@
 import itertools
 from dataclasses import replace
 
+import makers
 import numpy as np
 import pytest
 
-from model.data.dataset import Dataset
-from model.data.people import Fingerprint
 from model.embedding.embedder import distances
 from model.evaluation.calibration_data import calibrate_dataset
-from model.faces.face import FaceWarning, Quality
+from model.faces.face import FaceWarning
 from model.manifest import Calibration
 
 PEOPLE = 60
@@ -21,16 +20,7 @@ EMBEDDINGS = (
     RNG.uniform(0, 1, (PEOPLE, 3))[LABELS] * np.where(TURNED, 0.5, 1.0)[:, np.newaxis]
     + RNG.normal(0, 0.03, (2 * PEOPLE, 3))
 ).astype(np.float32)
-DATASET = Dataset(
-    name="cube",
-    people=tuple(f"p{i}" for i in range(PEOPLE)),
-    fingerprints=tuple(Fingerprint(f"f{i}", ()) for i in range(PEOPLE)),
-    crops=np.zeros((2 * PEOPLE, 1, 2, 2), np.uint8),
-    labels=LABELS,
-    files=("x",) * 2 * PEOPLE,
-    qualities=(Quality(80, 0.5, 0.5, 0.0),) * 2 * PEOPLE,
-    warnings=tuple((FaceWarning.HEAD_TURNED,) if turned else () for turned in TURNED),
-)
+DATASET = makers.pairs_of_pictures(PEOPLE, tuple((FaceWarning.HEAD_TURNED,) if turned else () for turned in TURNED))
 
 
 @pytest.fixture(scope="module")
