@@ -54,7 +54,8 @@ _RETRY_AFTER = {
 def picture_body(name: str, images: Sequence[str], fields: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The request body of a route that takes these pictures, as an upload or in JSON; `name` begins its schemas' names.
 
-    `fields`: the schemas of what else it takes, by name.
+    `fields`: the schemas of what else it takes, by name. Their texts say what leaving one out means; a `default` would
+    make it a member that generated TypeScript has to send.
     """
     form = _object(f"{name}Form", dict.fromkeys(images, _FILE), fields)
     json = _object(f"{name}Request", dict.fromkeys(images, _BASE64), fields)
@@ -94,8 +95,9 @@ def complete(service: FastAPI, keyed: Callable[[str], bool], policy: Policy, key
         _name_bodies(operation, schemas)
         if "requestBody" in operation:
             operation.setdefault("parameters", []).append(_REQUEST_ID)
-    for name in ("VerifyForm", "VerifyRequest", "ComparisonRequest"):
-        _add_levels(schemas[name]["properties"]["fmr"], policy)
+    for name, schema in schemas.items():
+        if name.endswith(("Form", "Request")) and "fmr" in schema["properties"]:
+            _add_levels(schema["properties"]["fmr"], policy)
     schemas["Problem"] = Problem.model_json_schema()
     document["components"]["securitySchemes"] = _KEYS
     for path, methods in document["paths"].items():

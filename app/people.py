@@ -47,10 +47,12 @@ _ENROLMENT_FIELDS = {
         "title": "Gate",
         "type": "string",
         "enum": ["strict", "warn"],
-        "default": "strict",
-        "description": "What a fault leads to",
+        "description": "A photo with a fault is rejected (`strict`, if left out), or enrolled with warnings",
     },
-    "allow_lookalike": {"type": "boolean", "default": False, "description": "Enrol although very like another person"},
+    "allow_lookalike": {
+        "type": "boolean",
+        "description": "Whether to enrol although very like another person; if left out, not",
+    },
 }
 PEOPLE = (*CALLER, ErrorKind.FORBIDDEN, ErrorKind.INVALID_PARAMETER, ErrorKind.GALLERY_UNAVAILABLE)
 _BODY = (

@@ -17,6 +17,7 @@ from app.schemas import (
     Rate,
     RequestId,
     Shape,
+    without_default,
 )
 
 _MAX_METADATA_BYTES = 4096
@@ -52,7 +53,10 @@ class ProfileRequest(BaseModel):
 
     display_name: str | None = Field(default=None, max_length=200, examples=["Anna K."])
     metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(
-        default={}, description="Any JSON object of at most 4 KB", examples=[{"desk": "3.14"}]
+        default={},
+        description="Any JSON object of at most 4 KB",
+        examples=[{"desk": "3.14"}],
+        json_schema_extra=without_default,
     )
     consent_reference: str | None = Field(
         default=None, max_length=200, description="Where the person's consent is filed", examples=["form 2026-17"]

@@ -20,7 +20,7 @@ MAX_OTHERS = 1000
 """The most embeddings that one request compares."""
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
     """For members that are left out rather than null."""
     del schema["default"]
 
@@ -144,7 +144,7 @@ class Verification(Shape):
     comparisons: list[FaceComparison] | SkipJsonSchema[None] = Field(
         default=None,
         description="Only with `faces2=all`: one for each face of `image2`, the largest first",
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
     )
     model: ModelIdentity
     request_id: RequestId
@@ -181,7 +181,7 @@ class ComparisonRequest(BaseModel):
         default=None,
         description="The false match rate to decide each comparison at, one of the bundle's levels",
         examples=[0.001],
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
     )
 
 
@@ -215,7 +215,7 @@ class Problem(Shape):
         description="What went wrong. Codes are stable: decide by them; new ones may come", examples=["image_corrupt"]
     )
     image: str | SkipJsonSchema[None] = Field(
-        default=None, description="The picture at fault", examples=["image1"], json_schema_extra=_without_default
+        default=None, description="The picture at fault", examples=["image1"], json_schema_extra=without_default
     )
     request_id: RequestId
 

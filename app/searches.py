@@ -54,8 +54,13 @@ _ASKED = (
     *BUSY,
     ErrorKind.GALLERY_UNAVAILABLE,
 )
-_FPIR = {"type": "number", "description": "False positive identification rate to decide at; default: the service's"}
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": _MOST_CANDIDATES, "default": 1, "description": "Most candidates"}
+_FPIR = {"type": "number", "description": "False positive identification rate to decide at; if left out, the service's"}
+_LIMIT = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": _MOST_CANDIDATES,
+    "description": "Most candidates; if left out, one",
+}
 
 
 @router.post(

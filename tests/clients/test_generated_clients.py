@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +99,22 @@ def test_the_python_client_verifies_embeds_compares_and_reads_an_error(
         assert python.call("get_readiness", "operations")(client=client).status == "ok"
 
 
-def test_the_python_client_enrols_identifies_and_erases(python: Generated, tmp_path: Path) -> None:
-    bundle, key, models = recognising.save_bundle(tmp_path / "recogniser"), tmp_path / "gallery.key", python.models
+@pytest.fixture
+def gallery_address(tmp_path: Path) -> Iterator[str]:
+    bundle, key = recognising.save_bundle(tmp_path / "recogniser"), tmp_path / "gallery.key"
     key.write_text("00" * 32)
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": key, "fpir": 0.1}
+    with running("facepair", bundle, **gallery) as (address, _):
+        yield address
+
+
+def test_the_python_client_enrols_identifies_and_erases(python: Generated, gallery_address: str) -> None:
+    models = python.models
 
     def part(person: int, number: int) -> Any:
         return python.types.File(payload=io.BytesIO(recognising.picture(person, number)), file_name="photo.ppm")
 
-    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": key, "fpir": 0.1}
-    with (
-        running("facepair", bundle, **gallery) as (address, _),
-        python.root.Client(base_url=address, timeout=PATIENCE) as client,
-    ):
+    with python.root.Client(base_url=gallery_address, timeout=PATIENCE) as client:
         enrol, identify, erase = (python.call(name, "people") for name in ("enrol_photos", "identify", "erase_person"))
         enrolled = enrol("E1", client=client, body=models.EnrolPhotosForm(images=[part(0, 0)]))
         assert [photo.status for photo in enrolled.accepted] == [models.AcceptedPhotoStatus.ENROLLED]
@@ -121,23 +125,41 @@ def test_the_python_client_enrols_identifies_and_erases(python: Generated, tmp_p
         assert (found.outcome, found.person_id) == (models.IdentificationOutcome.UNKNOWN, None)
 
 
-def test_the_typescript_client_verifies_embeds_compares_and_reads_an_error(
-    address: str, picture: bytes, stranger: bytes, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def typescript(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Runs a program of `typescript/`, compiled beside the generated types; gives what it printed."""
     if not ((TYPESCRIPT / "node_modules/.bin/openapi-typescript").exists() and shutil.which("node")):
         pytest.skip("node, or what `make clients` installs for it, is not there")
-    folder = shutil.copytree(makers.ROOT / "tests/clients/typescript", tmp_path / "client")
+    folder = tmp_path_factory.mktemp("typescript") / "client"
+    shutil.copytree(makers.ROOT / "tests/clients/typescript", folder)
     (folder / "node_modules").symlink_to(TYPESCRIPT / "node_modules")
     binaries = folder / "node_modules/.bin"
     run([binaries / "openapi-typescript", DOCUMENT, "-o", folder / "facepair.ts"], folder)
     options = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom"]
-    run([binaries / "tsc", *options, "use.ts"], folder)
-    coded = [base64.b64encode(data).decode() for data in (picture, stranger)]
-    answer = json.loads(run(["node", "use.js", address, *coded], folder))
+    run([binaries / "tsc", *options, "verification.ts", "people.ts"], folder)
+
+    def answer(program: str, address: str, *pictures: bytes) -> Any:
+        coded = [base64.b64encode(picture).decode() for picture in pictures]
+        return json.loads(run(["node", program, address, *coded], folder))
+
+    return answer
+
+
+def test_the_typescript_client_verifies_embeds_compares_and_reads_an_error(
+    typescript: Callable[..., Any], address: str, picture: bytes, stranger: bytes
+) -> None:
+    answer = typescript("verification.js", address, picture, stranger)
     assert len(set(answer["distances"])) == 1
     assert answer["distances"][0] > 0
     assert answer["warning"] == "no_detector"
     assert (answer["code"], answer["image"]) == ("unsupported_image_format", "image")
+
+
+def test_the_typescript_client_enrols_identifies_and_erases(
+    typescript: Callable[..., Any], gallery_address: str
+) -> None:
+    answer = typescript("people.js", gallery_address, recognising.picture(0, 0), recognising.picture(0, 1))
+    assert answer == {"statuses": ["enrolled"], "before": ["known", "E1"], "erased": 1, "after": ["unknown", None]}
 
 
 def run(command: list[Any], folder: Path) -> str:

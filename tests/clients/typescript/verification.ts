@@ -1,18 +1,11 @@
-// Uses the generated types against a live service; prints what came. Argument: the service's address, two pictures in base64.
+// Verifies, embeds, compares and meets an error; prints what came.
 
 import createClient from "openapi-fetch";
+import { answered, file, given } from "./answered.js";
 import type { components, paths } from "./facepair.js";
 
-type Problem = components["schemas"]["Problem"];
-declare const process: { argv: string[] };
-
-const [address, image1, image2] = process.argv.slice(2) as [string, string, string];
+const [address, image1, image2] = given;
 const client = createClient<paths>({ baseUrl: address });
-
-function answered<T>({ data, error }: { data?: T; error?: Problem }): T {
-  if (data === undefined) throw new Error(error?.code);
-  return data;
-}
 
 const verification = answered(await client.POST("/verify", { body: { image1, image2, faces2: "all" } }));
 const uploaded = answered(
@@ -20,7 +13,7 @@ const uploaded = answered(
     body: { image1, image2 },
     bodySerializer: (body) => {
       const form = new FormData();
-      for (const [name, value] of Object.entries(body)) form.append(name, new Blob([Uint8Array.from(atob(String(value)), (c) => c.charCodeAt(0))]), name);
+      for (const [name, value] of Object.entries(body)) form.append(name, file(String(value)), name);
       return form;
     },
   }),
