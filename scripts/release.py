@@ -1,4 +1,6 @@
-"""Makes a release: wheel and sdist, built twice and compared; a trial in an empty environment; SBOM; licences.
+"""Makes a release: wheel and sdist, built twice and compared, tried in an empty environment; its SBOM and licences.
+
+PyPI is asked for advisories against what the wheel brings.
 
 The SBOM lists what the wheel brings when it is installed under constraints.txt, in CycloneDX's format.
 """
@@ -10,7 +12,7 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,6 +94,32 @@ def licences(bill: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield component["name"], component["version"], " AND ".join(dict.fromkeys(said)) or "unknown"
 
 
+def advisories(python: Path) -> list[dict[str, Any]]:
+    """What PyPI's advisories say of each package installed there. Raises ConnectionError where PyPI does not answer."""
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True).stdout.strip()
+    command = [sys.executable, "-m", "pip_audit", "--path", packages, "--format", "json", "--progress-spinner", "off"]
+    audited = subprocess.run(command, check=False, capture_output=True, text=True)
+    if not audited.stdout:
+        raise ConnectionError(audited.stderr.strip().splitlines()[-1])
+    said: list[dict[str, Any]] = json.loads(audited.stdout)["dependencies"]
+    return said
+
+
+def vulnerable(said: Sequence[dict[str, Any]]) -> list[str]:
+    """The packages with an advisory against the installed version, with the advisories' names."""
+    return [
+        f"{package['name']} {package['version']} ({', '.join(advisory['id'] for advisory in package['vulns'])})"
+        for package in said
+        if package.get("vulns")
+    ]
+
+
+def unchecked(said: Sequence[dict[str, Any]]) -> list[str]:
+    """The packages that PyPI said nothing of: behind a mirror that carries no advisories, all of them."""
+    return [package["name"] for package in said if "vulns" not in package]
+
+
 def incompatible(licence: str) -> bool:
     """Whether a part of an SPDX expression is neither permissive nor weak copyleft."""
     words = licence.replace("(", " ").replace(")", " ").split()
@@ -119,10 +147,14 @@ def main() -> None:
         try_out(python)
         print("the wheel serves from an empty environment")
         rows = list(licences(sbom(python, out)))
+        said = advisories(python)
     lines = ["| package | version | licence |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     (out / "licences.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     doubtful = [f"{name} ({licence})" for name, _, licence in rows if incompatible(licence)]
     print(f"{len(rows)} packages in {out / 'sbom.json'} and {out / 'licences.md'}")
+    print(f"{len(said) - len(unchecked(said))} of {len(said)} packages checked against PyPI's advisories")
+    if vulnerable(said):
+        raise ValueError(f"known vulnerabilities: {', '.join(vulnerable(said))}")
     if doubtful:
         raise ValueError(f"look at these licences: {', '.join(doubtful)}")
 

@@ -1,4 +1,4 @@
-"""What a release says of the licences of its packages."""
+"""What a release says of its packages: their licences, and the advisories against them."""
 
 import pytest
 import release
@@ -28,3 +28,13 @@ def test_permissive_licences_and_those_of_libraries_will_do(licence: str) -> Non
 @pytest.mark.parametrize("licence", ["unknown", "GPL-3.0-only", "MIT AND AGPL-3.0-or-later"])
 def test_others_are_looked_at(licence: str) -> None:
     assert release.incompatible(licence)
+
+
+def test_advisories_name_the_package_and_what_was_not_checked_is_not_called_safe() -> None:
+    said: list[dict[str, object]] = [
+        {"name": "good", "version": "1", "vulns": []},
+        {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1"}, {"id": "PYSEC-2"}]},
+        {"name": "private", "skip_reason": "Dependency not found on PyPI"},
+    ]
+    assert release.vulnerable(said) == ["bad 2 (PYSEC-1, PYSEC-2)"]
+    assert release.unchecked(said) == ["private"]
