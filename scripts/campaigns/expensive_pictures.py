@@ -26,7 +26,7 @@ from model.images import ImageLimits, InvalidImage, working_copy
 
 COLUMNS = ("format", "aim", "score", "processor seconds", "bytes", "picture")
 """Of the name under which a record is counted, between semicolons."""
-_MAX_PIXELS = ImageLimits().max_pixels
+MAX_PIXELS = ImageLimits().max_pixels
 _REQUEST_BYTES = 300  # beside the file: the head of a request, and a part's
 _NEW = 0.3
 _AIMS: Mapping[str, Callable[[float, int], float]] = {
@@ -81,8 +81,8 @@ class Candidate:
 
     @property
     def size(self) -> tuple[int, int]:
-        width = max(32, int(math.sqrt(self.pixels * _MAX_PIXELS * self.ratio)))
-        return width, max(32, int(self.pixels * _MAX_PIXELS / width))
+        width = max(32, int(math.sqrt(self.pixels * MAX_PIXELS * self.ratio)))
+        return width, max(32, int(self.pixels * MAX_PIXELS / width))
 
     def encoded(self, rng: Generator) -> bytes:
         """Raises OSError or ValueError where the format has no such picture."""

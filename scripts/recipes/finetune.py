@@ -14,15 +14,13 @@ from recipes import checkpoint, options, transfer
 from recipes.options import RunOptions
 
 from model import bundle
-from model.bundle import Bundle
-from model.data.dataset import Dataset, load
+from model.data.dataset import load
 from model.data.people import PeopleFolder
 from model.data.splits import finetuning_split
 from model.embedding.embedder import Embedder
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.evaluation.comparison import Comparison, compare
-from model.manifest import Calibration
 from model.reports import finetuning, report
 from model.reports.readable_json import write_json
 from model.training.transfer import TransferRecipe
@@ -44,29 +42,23 @@ def run(given: argparse.Namespace) -> None:
     people = finetuning_split(folder, seen, recipe.calibration_people, recipe.test_people, rng)
     require_support(len(people.calibration))
     weights, trained = transfer.train(where, recipe, init, folder, people.training)
-    calibration, test = (load(folder, Embedder(init).faces, only=part) for part in (people.calibration, people.test))
+    start = Embedder(init)
+    calibration, test = (load(folder, start.faces, only=part) for part in (people.calibration, people.test))
     for dataset in (calibration, test):
         terminal.show_skipped(dataset)
     after = transfer.trained_bundle(where, recipe, init, weights, trained, calibration)
-    before = init.recalibrated(where.out.name, _calibration(init, calibration))
-    chosen, measured = _compare(before, after, calibration), _compare(before, after, test)
-    tuned = given.keep_tuned or finetuning.is_better(chosen)
-    bundle.save(where.out, after if tuned else before)
-    _report(where, chosen, measured, len(test.people), tuned=tuned)
+    before = init.recalibrated(where.out.name, calibrate_dataset(calibration, start.embed(calibration.crops)))
+    tuned = Embedder(after)
+    chosen, measured = (compare(start, dataset, tuned, dataset) for dataset in (calibration, test))
+    keep_tuned = given.keep_tuned or finetuning.is_better(chosen)
+    bundle.save(where.out, after if keep_tuned else before)
+    _report(where, chosen, measured, len(test.people), keep_tuned)
     checkpoint.beside(where.out).unlink(missing_ok=True)
 
 
-def _calibration(init: Bundle, dataset: Dataset) -> Calibration:
-    return calibrate_dataset(dataset, Embedder(init).embed(dataset.crops))
-
-
-def _compare(before: Bundle, after: Bundle, dataset: Dataset) -> Comparison:
-    return compare(Embedder(before), dataset, Embedder(after), dataset)
-
-
-def _report(where: RunOptions, chosen: Comparison, measured: Comparison, people: int, *, tuned: bool) -> None:
-    text = finetuning.report(chosen, measured, people, kept_tuned=tuned)
+def _report(where: RunOptions, chosen: Comparison, measured: Comparison, people: int, kept_tuned: bool) -> None:
+    text = finetuning.report(chosen, measured, people, kept_tuned=kept_tuned)
     (where.out / "finetune.md").write_text(f"{text}\n\n{report.comparison(measured)}\n", encoding="utf-8")
-    record = {"kept": "tuned" if tuned else "before", "chosen_on": asdict(chosen), "measured": asdict(measured)}
+    record = {"kept": "tuned" if kept_tuned else "before", "chosen_on": asdict(chosen), "measured": asdict(measured)}
     write_json(where.out / "finetune.json", record)
     print(f"{text}\nsaved {where.out}")
