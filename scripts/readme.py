@@ -88,8 +88,9 @@ def people() -> str:
     others = (
         f"\nOther work shared the machine (load {load} before it began): times by the clock include the wait for it, "
         "processor\ntimes do not."
-        if load >= 1
-        else ""
+        if load >= machine.cores
+        else "\nSo many callers keep all cores busy, and a search waits for one: times by the clock hold that wait, "
+        "processor\ntimes do not."
     )
     return (
         f"`benchmark.py people` on {machine.processor}, {machine.cores} cores, which the client shares, with "
