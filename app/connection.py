@@ -10,6 +10,7 @@ time and a bounded piece at a time, so that no connection keeps the event loop f
 
 import asyncio
 import math
+import re
 import select
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -215,8 +216,9 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         """The absolute form, whose authority counts instead of Host (RFC 9112, 3.2.2), to the usual one."""
         scheme, found, rest = self.url.partition(b"://")
         if found and scheme.lower() in (b"http", b"https"):
-            authority, slash, path = rest.partition(b"/")
-            self.url = b"/" + path if slash else b"/"
+            authority = re.split(rb"[/?]", rest, maxsplit=1)[0]
+            path = rest[len(authority) :]
+            self.url = path if path.startswith(b"/") else b"/" + path
             self.headers[:] = [line for line in self.headers if line[0] != b"host"] + [(b"host", authority)]
 
     def _start_body(self) -> None:

@@ -1,10 +1,11 @@
 """The service's settings: read once from the environment, frozen, refused with one line where wrong."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.inference.decoder_process import ChildLimits
@@ -12,6 +13,13 @@ from model.images import ImageLimits
 
 PREFIX = "FACEPAIR_"
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _addresses(given: str) -> str:
+    """Raises ValueError where one is neither an IP address nor a network: a name would never match. None is fine."""
+    for address in given.split(",") if given else ():
+        ip_network(address.strip())
+    return given
 
 
 class SettingsError(Exception):
@@ -40,7 +48,7 @@ class Settings(BaseSettings):
     page: bool = Field(True, description="Serve the page at /")
     allow_keyless: bool = Field(False, description="Without keys, serve other machines too")
     allowed_hosts: str = Field("", description="Without keys: names, comma-separated, under which it may be called")
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
         "127.0.0.1,::1", description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed"
     )
     requests_per_minute: int | None = Field(None, description="Quota of each key; unset: none", ge=1)

@@ -273,7 +273,12 @@ def test_who_half_closes_reads_the_answer(server: Server) -> None:
 
 
 def test_absolute_targets_and_head(server: Server) -> None:
-    for target, expected in ((b"http://localhost/livez", 200), (b"http://localhost", 200), (b"http://a.b/model", 403)):
+    for target, expected in (
+        (b"http://localhost/livez", 200),
+        (b"http://localhost", 200),
+        (b"http://localhost?a=/", 200),
+        (b"http://a.b/model", 403),
+    ):
         assert statuses(server.talk(GET.replace(b"/livez", target), half_close=True)) == [expected]
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=30)) as connection:
         for path, expected in (("/livez", 200), ("/model", 200), ("/", 200), ("/embed", 405), ("/nothing", 404)):

@@ -22,6 +22,8 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_PIXELS", "0"),
         ("PROT", "1"),
         ("THREADS", "100000"),
+        ("TRUSTED_PROXIES", "10.0.0.1,proxy"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("PORT", "tcp://10.0.0.1:8000"),
     ],
 )
