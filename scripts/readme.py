@@ -120,7 +120,10 @@ def searches(folder: Path) -> str:
 
 
 def starvation() -> str:
-    return table(attacks.COLUMNS, [name.split("; ") for name in _state("starvation").counts])
+    state = _state("starvation")
+    rows = [name.split("; ") for name in state.counts]
+    missed = "; ".join(state.faults) or "none"
+    return f"{table(attacks.COLUMNS, rows)}\n\nTargets missed (cases are counted from 0): {missed}."
 
 
 def costs() -> str:
