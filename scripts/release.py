@@ -147,9 +147,9 @@ def main() -> None:
         try_out(python)
         print("the wheel serves from an empty environment")
         rows = list(licences(sbom(python, out)))
+        lines = ["| package | version | licence |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+        (out / "licences.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         said = advisories(python)
-    lines = ["| package | version | licence |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    (out / "licences.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     doubtful = [f"{name} ({licence})" for name, _, licence in rows if incompatible(licence)]
     print(f"{len(rows)} packages in {out / 'sbom.json'} and {out / 'licences.md'}")
     print(f"{len(said) - len(unchecked(said))} of {len(said)} packages checked against PyPI's advisories")
