@@ -84,11 +84,11 @@ class Index:
             return [Found(matches, counts) for matches in matrix.search(queries, limit, self._clock())]
 
     def search_person(self, query: Vector, person_id: str, *, even_if_stale: bool = False) -> Match | None:
-        """Compares with one person; None where they have no photo."""
+        """Compares with one person; None where they have no photo, or have expired."""
         with self._current() as matrix:
             if person_id in self._stale and not even_if_stale:
                 raise ContractMismatch
-            return matrix.search_person(query, person_id)
+            return matrix.search_person(query, person_id, self._clock())
 
     def search_each(self, most: int) -> tuple[list[tuple[str, Match]], Counts]:
         """Each person's nearest other; of more people than `most`, of so many, evenly spread."""

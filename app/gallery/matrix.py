@@ -96,10 +96,10 @@ class Matrix:
         near = self._near(np.stack(queries), now)
         return [self._nearest(near[:, i], query, limit) for i, query in enumerate(queries)]
 
-    def search_person(self, query: Vector, person_id: str) -> Match | None:
-        """The person's nearest photo; None where they have none here."""
+    def search_person(self, query: Vector, person_id: str, now: float) -> Match | None:
+        """The person's nearest photo; None where they have none here, or have expired."""
         owner = self._people.get(person_id)
-        if owner is None or not owner.rows:
+        if owner is None or not owner.rows or owner.expires <= now:
             return None
         return min(self._matches(np.array(owner.rows), query), key=lambda match: match.distance)
 

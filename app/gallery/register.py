@@ -27,6 +27,7 @@ from app.gallery.records import (
 from app.gallery.sealing import Sealing, new_key, wipe
 
 _PERSON = "person_id, key, profile, created_at, updated_at, expires_at, revision"
+_PHOTO = "photo_id, contract_id, enrolled_at, quality, warnings"
 _HERE = "(expires_at IS NULL OR expires_at > ?)"
 """Whoever's time is over is not found any more, and erased soon."""
 
@@ -191,10 +192,11 @@ class Register:
         return Person(person_id, profile, to_time(created_at), to_time(updated_at), until, revision, photos)
 
     def _photo_rows(self, connection: Connection, person_id: str) -> list[Row]:
+        """None of a person who expired, whether erased by now or not."""
         return connection.execute(
-            "SELECT photo_id, contract_id, enrolled_at, quality, warnings FROM photos WHERE person_id = ? "
-            "ORDER BY enrolled_at, photo_id",
-            (person_id,),
+            f"SELECT {_PHOTO} FROM photos JOIN people USING (person_id) "  # noqa: S608
+            f"WHERE person_id = ? AND {_HERE} ORDER BY enrolled_at, photo_id",
+            (person_id, self._now()),
         )
 
     def _add_person(

@@ -213,6 +213,21 @@ def test_the_id_of_somebody_expired_is_free_again(galleries: Galleries) -> None:
     assert (person.profile, person.photos, person.expires_at) == (Profile("new"), (), None)
 
 
+def test_photos_of_somebody_expired_count_as_no_longer_there(galleries: Galleries) -> None:
+    """They once kept a photo of the same file from being enrolled again, and the answer said that it was there."""
+    gallery = galleries.open(limits=Limits(photos=2))
+    enrol(gallery, "E1", 1, 2)
+    put(gallery, "E1", until=START + timedelta(hours=1))
+    assert set(gallery.register.enrolled("E1", CONTRACT)) == {"ph_1", "ph_2"}
+    assert gallery.index.search_person(vector(1), "E1") is not None
+    galleries.wait(hours=1)
+    assert gallery.register.enrolled("E1", CONTRACT) == {}
+    assert gallery.index.search_person(vector(1), "E1") is None
+    enrol(gallery, "E1", 1, 3)
+    assert set(gallery.register.enrolled("E1", CONTRACT)) == {"ph_1", "ph_3"}
+    assert gallery.register.person("E1").expires_at is None
+
+
 def test_people_come_by_id_in_pages_that_do_not_shift(galleries: Galleries) -> None:
     gallery = galleries.open()
     for name in ("b", "B", "a-1", "a.2", "a_3", "c"):
