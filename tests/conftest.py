@@ -52,7 +52,7 @@ def warm_services() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def converted_once() -> Iterator[None]:
-    """The fast engine's conversions, a sixth of all tests' time, are made once for the same network."""
+    """A network is converted for the fast engine once: hundreds of tests load the same few."""
     convert, kept = engines._converted, dict[tuple[str, tuple[int, ...]], Any]()
 
     def converted(network: nn.Module, shape: Sequence[int]) -> Any:
