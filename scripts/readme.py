@@ -85,16 +85,13 @@ def benchmark() -> str:
 def people() -> str:
     results = msgspec.json.decode((RESULTS / "people.json").read_bytes(), type=PeopleResults)
     machine, load = results.machine, results.load
-    others = (
-        f"\nOther work shared the machine (load {load} before it began): times by the clock include the wait for it, "
-        "processor\ntimes do not."
-        if load >= machine.cores
-        else "\nSo many callers keep all cores busy, and a search waits for one: times by the clock hold that wait, "
-        "processor\ntimes do not."
+    busy = (
+        f"Other work shared the machine (load {load})" if load >= machine.cores else "The callers keep all cores busy"
     )
     return (
         f"`benchmark.py people` on {machine.processor}, {machine.cores} cores, which the client shares, with "
-        f"{results.callers}\ncallers; medians, with the range of the rounds.{others}\n\n"
+        f"{results.callers}\ncallers; medians, with the range of the rounds.\n"
+        f"{busy}: times by the clock hold the wait for a core, processor times do not.\n\n"
         + people_report.summary(results)
     )
 

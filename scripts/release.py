@@ -22,6 +22,8 @@ import terminal
 from containers.requests import smoke
 from service.process import serving
 
+from model.reports.markdown import table
+
 ROOT = Path(__file__).parent.parent
 PERMISSIVE = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "LLVM-exception", "MIT", "MIT-0",
@@ -147,8 +149,8 @@ def main() -> None:
         try_out(python)
         print("the wheel serves from an empty environment")
         rows = list(licences(sbom(python, out)))
-        lines = ["| package | version | licence |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-        (out / "licences.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        licence_table = table(["package", "version", "licence"], rows)
+        (out / "licences.md").write_text(f"{licence_table}\n", encoding="utf-8")
         said = advisories(python)
     doubtful = [f"{name} ({licence})" for name, _, licence in rows if incompatible(licence)]
     print(f"{len(rows)} packages in {out / 'sbom.json'} and {out / 'licences.md'}")
