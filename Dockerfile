@@ -12,16 +12,16 @@ WORKDIR /src
 COPY --from=source /constraints.txt ./
 
 FROM build AS build-cpu
-# Where torch's CPU build lives: the default build for Linux carries gigabytes of CUDA. Empty: only pip's own index.
+# Where there is no OpenVINO, as on ARM, PyTorch runs the networks: this index has its build without CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint constraints.txt torch
+RUN [ "$(uname -m)" = x86_64 ] || pip install --extra-index-url "$TORCH_INDEX" --constraint constraints.txt torch
 COPY --from=source / ./
-RUN pip install --constraint constraints.txt '.[openvino,postgres]'
+RUN pip install --constraint constraints.txt '.[postgres]'
 
 FROM build AS build-cuda
 RUN pip install --constraint constraints.txt torch
 COPY --from=source / ./
-RUN pip install --constraint constraints.txt '.[postgres]'
+RUN pip install --constraint constraints.txt '.[torch,postgres]'
 
 FROM python:3.11-slim AS service
 ENV PATH=/opt/facepair/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 FACEPAIR_HOST=0.0.0.0

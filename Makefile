@@ -10,6 +10,7 @@ DEFAULT  := model/bundles/default
 .PHONY: serve test check train bundle start default measure cards reproduce screenshots readme digits openapi clients benchmark release campaigns clean
 .DELETE_ON_ERROR:
 
+# The service needs torch only where there is no OpenVINO; tests and training need it anywhere.
 # Linux gets torch with gigabytes of CUDA from pip's own index. Without an NVIDIA card the CPU build will do: it is taken
 # from this index if that answers within seconds; if not, pip's own configuration decides. Empty: never asked.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -27,14 +28,15 @@ else echo "== $(TORCH_INDEX) does not answer: torch as pip is configured to find
 endef
 
 $(VENV)/served: pyproject.toml constraints.txt
-	@echo "== installing the service into $(VENV): a minute or more, once"
+	@echo "== installing the service into $(VENV): half a minute or more, once"
 	$(PYTHON) -m venv $(VENV)
-	@$(TORCH_FOR_THE_CPU)
-	$(PIP) --editable '.[openvino]'
+	@case "$$(uname -m)" in x86_64|AMD64) ;; *) $(TORCH_FOR_THE_CPU); esac
+	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/developed: $(VENV)/served
 	@echo "== installing what tests and training need: a minute or more, once"
+	@$(TORCH_FOR_THE_CPU)
 	$(PIP) --editable '.[dev]'
 	@touch $@
 

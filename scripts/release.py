@@ -64,7 +64,7 @@ def install(wheel: Path, folder: Path) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin/python"
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
-    subprocess.run([*pip, f"{wheel.resolve()}[openvino,postgres]"], cwd=folder, check=True)
+    subprocess.run([*pip, f"{wheel.resolve()}[postgres]"], cwd=folder, check=True)
     return python
 
 

@@ -5,13 +5,10 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: workers are as many as cores already
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import hashlib
-import pickle
 import random
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import makers
@@ -22,11 +19,10 @@ import warm
 from fastapi import FastAPI
 from postgres_cluster import BINARIES, Cluster, started
 from services import UNHURRIED
-from torch import nn
 
 from app.main import create_app
 from app.settings import Settings
-from model import bundle, engines
+from model import bundle
 from model.embedding.embedder import Embedder
 
 
@@ -48,22 +44,6 @@ def warm_services() -> Iterator[None]:
         patch.setattr("service.process.Popen", warm.Popen)
         yield
     warm.stop()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def converted_once() -> Iterator[None]:
-    """A network is converted for the fast engine once: hundreds of tests load the same few."""
-    convert, kept = engines._converted, dict[tuple[str, tuple[int, ...]], Any]()
-
-    def converted(network: nn.Module, shape: Sequence[int]) -> Any:
-        key = hashlib.sha256(pickle.dumps(network)).hexdigest(), tuple(shape)
-        if key not in kept:
-            kept[key] = convert(network, shape)
-        return kept[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "_converted", converted)
-        yield
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import math
 import os
 import struct
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,16 @@ from model import bundle
 from model.bundle import Bundle
 from model.data.dataset import Dataset
 from model.data.people import Fingerprint
-from model.embedding.backbones import TutorialNetwork, embed, weights_of
+from model.embedding.backbones import BACKBONES, network
 from model.embedding.embedder import golden_crops, self_test_distances
+from model.engines import Engine, engine
+from model.engines.layers import Layers, Signal
+from model.engines.on_torch import Torch, TorchLayers
 from model.error_rates.scores import Scores
 from model.evaluation.calibration import calibrate
-from model.faces.face import FaceWarning, Quality
+from model.faces.face import CropGeometry, FaceWarning, Quality
 from model.manifest import Calibration, DataSource, Manifest, Training
-from model.training.tutorial import TUTORIAL_CROP
+from model.training.tutorial import TUTORIAL_CROP, initial_weights
 
 ROOT = Path(__file__).parent.parent
 _PLACES = [Path(os.environ["DATA"])] if "DATA" in os.environ else [ROOT / "data", ROOT.parent / "shared/data"]
@@ -85,6 +91,45 @@ def write_people(folder: Path, people: int, pictures: int) -> Path:
     return folder
 
 
+CROPS = {
+    "tutorial": TUTORIAL_CROP,
+    "resnet29": CropGeometry(height=150, width=150, channels=3),
+    "sface": CropGeometry(height=112, width=112, channels=3),
+}
+"""What each backbone takes."""
+
+
+class Drawing(TorchLayers):
+    """Draws the weights that a network asks for; they keep signals about as large as they are."""
+
+    def __init__(self) -> None:
+        self.drawn: dict[str, torch.Tensor] = {}
+        super().__init__(self.drawn)
+        self._generator = torch.Generator().manual_seed(0)
+
+    def _weight(self, name: str, *shape: int) -> torch.Tensor:
+        spread = max(1.0, math.prod(shape[1:])) ** -0.5
+        self.drawn[name] = spread * torch.randn(shape, generator=self._generator)
+        return super()._weight(name, *shape)
+
+
+def drawn(written: Callable[[Layers, Signal], Signal], *shape: int) -> dict[str, NDArray[np.float32]]:
+    """Random weights of a network that takes one input of this shape."""
+    layers = Drawing()
+    written(layers, torch.zeros(1, *shape, dtype=torch.uint8))
+    return {name: tensor.numpy() for name, tensor in layers.drawn.items()}
+
+
+def drawn_weights(backbone: str) -> dict[str, NDArray[np.float32]]:
+    crop = CROPS[backbone]
+    return drawn(BACKBONES[backbone], crop.channels, crop.height, crop.width)
+
+
+def engines() -> list[Engine]:
+    """PyTorch, and OpenVINO where it is installed."""
+    return [engine("torch"), *([engine("openvino", threads=1)] if find_spec("openvino") else [])]
+
+
 def simulated_scores(people: int = 40, pictures: int = 2, seed: int = 0) -> Scores:
     """Scores of all pairs of pictures on a line, where those of one person lie close together."""
     rng = np.random.default_rng(seed)
@@ -97,9 +142,8 @@ def simulated_scores(people: int = 40, pictures: int = 2, seed: int = 0) -> Scor
 
 def make_bundle(name: str = "tiny", seed: int = 0, calibration: Calibration | None = None) -> Bundle:
     """The tutorial's network with random weights; operating points from simulated scores unless given."""
-    torch.manual_seed(seed)
-    network = TutorialNetwork()
-    golden = embed(network, golden_crops(TUTORIAL_CROP))
+    weights = initial_weights(seed)
+    (golden,) = Torch().load(network("tutorial", weights, TUTORIAL_CROP))(golden_crops(TUTORIAL_CROP))
     manifest = Manifest(
         name=name,
         version="1",
@@ -116,7 +160,7 @@ def make_bundle(name: str = "tiny", seed: int = 0, calibration: Calibration | No
         training=Training({"seed": seed}, DataSource("none", "0" * 64, 0, ()), "unknown", {}),
         calibration=calibration or calibrate(simulated_scores(), CALIBRATION_DATA),
     )
-    return Bundle(manifest, weights_of(network))
+    return Bundle(manifest, weights)
 
 
 def save_bundle(folder: Path, seed: int = 0) -> Path:

@@ -4,6 +4,7 @@ import ast
 import statistics
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,7 @@ def test_the_median_function_is_short() -> None:
 
 
 def test_importing_the_service_reads_and_starts_nothing() -> None:
-    code = (
-        "import app.main, threading, torch; print(threading.active_count(), 'matplotlib' in __import__('sys').modules)"
-    )
+    code = "import app.main, threading; print(threading.active_count(), 'matplotlib' in __import__('sys').modules)"
     bad = {"FACEPAIR_PORT": "x", "PATH": "/usr/bin"}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bad, cwd=ROOT)
     assert run.stdout.split() == ["1", "False"]
@@ -42,6 +41,13 @@ def test_importing_the_service_reads_and_starts_nothing() -> None:
 def test_what_needs_no_network_does_not_wait_for_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'model.bundle' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_a_service_on_openvino_loads_no_torch() -> None:
+    code = "import sys, app.main; app.main.start_inside(); print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.split() == ["False"]
 
 
 def test_a_manifest_is_read_without_torch() -> None:

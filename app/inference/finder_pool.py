@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from model.faces.face import Face, FaceFinder, face_in, faces_in
-from model.faces.finder import compute_alone
 from model.images import WorkingCopy
 
 
@@ -14,7 +13,7 @@ class FinderPool:
 
     def __init__(self, finder: FaceFinder, threads: int) -> None:
         self._finder = finder
-        self._pool = ThreadPoolExecutor(threads, "find", compute_alone)
+        self._pool = ThreadPoolExecutor(threads, "find")
 
     def __enter__(self) -> Self:
         return self

@@ -39,12 +39,13 @@ class Embedder:
         EngineError where the engine or the device is not there.
         """
         self.manifest = bundle.manifest
-        crop = self.manifest.crop
         embeds = engine(engine_name, device, threads)
         try:
             self.faces = finder_of(bundle, engine_name)
-            network = backbones.build(self.manifest.backbone, bundle.weights, mirrored=self.manifest.mirrored)
-            self._run = embeds.load(network, (crop.channels, crop.height, crop.width))
+            network = backbones.network(
+                self.manifest.backbone, bundle.weights, self.manifest.crop, mirrored=self.manifest.mirrored
+            )
+            self._run = embeds.load(network)
         except RuntimeError as error:
             raise BundleError("the weights or the crop do not fit the networks that the manifest names") from error
 

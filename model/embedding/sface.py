@@ -1,34 +1,27 @@
-"""SFace's network as a PyTorch module; knows neither files nor training.
+"""SFace's network; knows neither files nor training.
 
 Zhong, Deng, Hu, Zhao, Li, Wen, "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition" (2021), on
 MobileNet (Howard et al., 2017) with PReLU. The published batch norms are folded into the layers beside them.
 """
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from model.engines.layers import Layers, Signal
 
-_CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
-_SIDE = 7  # of the last features
+_FIRST_CHANNELS = 32
+_BLOCKS = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1),
+    (1024, 2), (1024, 1),
+)  # fmt: skip
+"""Channels that each block gives, and the stride of its depthwise convolution."""
 
 
-class SFace(nn.Module):
+def sface(layers: Layers, crops: Signal) -> Signal:
     """uint8 RGB (N, 3, 112, 112) -> float32 (N, 128) of unit length; 9.6 million parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = [_layer(3, _CHANNELS[0], 3)]
-        for inputs, outputs, stride in zip(_CHANNELS[:-1], _CHANNELS[1:], _STRIDES, strict=True):
-            layers += [_layer(inputs, inputs, 3, stride, groups=inputs), _layer(inputs, outputs, 1)]
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(_CHANNELS[-1] * _SIDE**2, 128)
-
-    def forward(self, crops: Tensor) -> Tensor:
-        pixels = ((crops.float() - 127.5) / 128).contiguous(memory_format=torch.channels_last)
-        return functional.normalize(self.head(self.layers(pixels).flatten(1)))
-
-
-def _layer(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, groups=groups)
-    return nn.Sequential(convolution, nn.PReLU(outputs))
+    x, channels = layers.scaled(crops, 127.5, 128), _FIRST_CHANNELS
+    x = layers.prelu(layers.convolution(x, "layers.0.0", channels, 3, padding=1), "layers.0.1")
+    for number, (outputs, stride) in enumerate(_BLOCKS):
+        depthwise, pointwise = f"layers.{2 * number + 1}", f"layers.{2 * number + 2}"
+        x = layers.convolution(x, f"{depthwise}.0", channels, 3, stride=stride, padding=1, depthwise=True)
+        x = layers.prelu(x, f"{depthwise}.1")
+        x = layers.prelu(layers.convolution(x, f"{pointwise}.0", outputs, 1), f"{pointwise}.1")
+        channels = outputs
+    return layers.unit(layers.dense(layers.flat(x), "head", 128))

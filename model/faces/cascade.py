@@ -5,10 +5,12 @@ layers of the PyPI package `mtcnn` 1.0.0, whose weights `scripts/published/mtcnn
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from model.engines import Weights
+from model.engines.on_torch import tensors_of
 
 
 class Cascade(nn.Module):
@@ -41,10 +43,9 @@ class Cascade(nn.Module):
         ))  # fmt: skip
 
 
-def build(weights: Mapping[str, Tensor]) -> Cascade:
-    """Ready to run. Raises RuntimeError where names or shapes of tensors do not fit."""
+def build(weights: Weights) -> Cascade:
+    """Ready to run. Raises RuntimeError where names or shapes of weights do not fit."""
     with torch.device("meta"):
         cascade = Cascade()
-    cascade.load_state_dict(dict(weights), strict=True, assign=True)
-    # On a CPU the small convolutions are two to five times faster with the channels last.
-    return cascade.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    cascade.load_state_dict(tensors_of(weights), strict=True, assign=True)
+    return cascade.eval()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -13,11 +12,6 @@ from model.faces.copies import Detections
 from model.faces.face import Box, Crop, CropGeometry, Face, FaceWarning, Landmarks, NoFaceFound
 from model.faces.quality import quality, warnings
 from model.images import Rgb
-
-
-def compute_alone() -> None:
-    """For the start of a thread that finds faces beside others: its steps are too small to be shared among cores."""
-    torch.set_num_threads(1)
 
 
 class WholePicture:

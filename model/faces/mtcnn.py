@@ -5,12 +5,13 @@ judge and move them, and ONet adds the landmarks. The arithmetic is that of the 
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from model.engines import Weights
+from model.engines.on_torch import computing_on
 from model.faces import cascade
 from model.faces.copies import Detections, Floats, find_in_copies
 from model.faces.face import CascadeSearch
@@ -25,14 +26,14 @@ _NONE: Windows = np.empty((0, 5), np.float32)
 class Mtcnn:
     """The detector. It keeps nothing between calls: `find` may be called from many threads."""
 
-    def __init__(self, weights: Mapping[str, Tensor], search: CascadeSearch | None = None) -> None:
+    def __init__(self, weights: Weights, search: CascadeSearch | None = None) -> None:
         self._networks = cascade.build(weights)
         self._search = search or CascadeSearch()
 
-    @torch.inference_mode()
     def find(self, picture: Rgb) -> Detections:
         """All faces in a picture of any size."""
-        faces = find_in_copies(picture, self._search.side, self._search.margin, self._faces)
+        with computing_on(1), torch.inference_mode():
+            faces = find_in_copies(picture, self._search.side, self._search.margin, self._faces)
         boxes = faces.boxes - 0.5  # as they were when the thresholds of bundles with this detector were chosen
         return Detections(boxes, faces.scores, faces.landmarks)
 

@@ -8,9 +8,9 @@ import numpy as np
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs, all_pairs
 from model.data.splits import folds
-from model.embedding.backbones import embed
 from model.error_rates.scores import Scores, accuracy, curve, precision
 from model.evaluation.scoring import score
+from model.training.trainable import embed
 from model.training.tutorial import EpochReport, TutorialRecipe, TutorialRun, fit, split_pairs
 
 TUTORIAL_THRESHOLD = 0.5

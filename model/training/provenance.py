@@ -5,16 +5,14 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from torch import nn
-
-from model.embedding.backbones import embed
 from model.embedding.embedder import golden_crops, self_test_distances
+from model.engines import Run
 from model.faces.face import CropGeometry
 from model.manifest import Calibration, DataSource, DetectorSpec, Manifest, MtcnnSpec, Training
 
 
 def manifest_of(
-    network: nn.Module,
+    run: Run,
     name: str,
     crop: CropGeometry,
     recipe: dict[str, str | int | float],
@@ -30,11 +28,11 @@ def manifest_of(
 ) -> Manifest:
     """The manifest of a bundle that is about to be saved: digests of the weights are filled in then.
 
-    The network embeds the golden crops, for the self-test. `recipe` names its `backbone`. `seen_before`: manifest
-    entries of the people whom the starting weights had learnt from. `undisclosed`: published networks that the weights
-    started from and whose training people are not published.
+    `run`: the network, loaded; it embeds the golden crops, for the self-test. `recipe` names its `backbone`.
+    `seen_before`: manifest entries of the people whom the starting weights had learnt from. `undisclosed`: published
+    networks that the weights started from and whose training people are not published.
     """
-    golden = embed(network, golden_crops(crop))
+    (golden,) = run(golden_crops(crop))
     return Manifest(
         name=name,
         version="1",

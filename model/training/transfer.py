@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from model.data.dataset import Indices
-from model.embedding.backbones import weights_of
 from model.training.augmentation import augmented, view
 from model.training.losses import contrastive_of_all
 from model.training.run import TrainingRun
+from model.training.trainable import weights_of
 
 Progress: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps steps to show progress; `iter` shows none."""
@@ -88,13 +88,14 @@ class TransferRun(TrainingRun[TransferRecipe, RoundReport]):
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
         super().__init__(recipe, network, optimizer, RoundReport)
 
-    def interpolated_weights(self) -> dict[str, Tensor]:
+    def interpolated_weights(self) -> dict[str, NDArray[np.float32]]:
         """The weights between the start's and the trained ones that the recipe's `mix` names.
 
         Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
         """
         trained = weights_of(self.network)
-        return {name: torch.lerp(old, trained[name], self.recipe.mix) for name, old in self.start.items()}
+        new, old = self.recipe.mix, 1 - self.recipe.mix
+        return {name: new * array + old * self.start[name] for name, array in trained.items()}
 
 
 def fit(run: TransferRun, data: DistillationData, progress: Progress = iter) -> Iterator[RoundReport]:

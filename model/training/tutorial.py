@@ -7,15 +7,16 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.data.dataset import Dataset
 from model.data.pairs import Pairs, tutorial_pairs
 from model.data.splits import PairSplit, part_pairs
-from model.embedding.backbones import BACKBONES, embed
+from model.embedding.backbones import BACKBONES
 from model.faces.face import CropGeometry
 from model.training.losses import contrastive
 from model.training.run import TrainingRun
+from model.training.trainable import Trainable, embed, weights_of
 
 Progress: TypeAlias = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 """Wraps the batches of an epoch to show progress; `iter` shows none."""
@@ -60,13 +61,25 @@ class TutorialRun(TrainingRun[TutorialRecipe, EpochReport]):
     """A run that starts from random weights."""
 
     def __init__(self, recipe: TutorialRecipe) -> None:
-        torch.manual_seed(recipe.seed)
-        # Channels last: a step takes two thirds of the time.
-        built = BACKBONES[recipe.backbone]()
-        network = built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
+        network = Trainable(BACKBONES[recipe.backbone], initial_weights(recipe.seed))
         # Keras's RMSprop, whose defaults differ from PyTorch's.
         optimizer = torch.optim.RMSprop(network.parameters(), lr=recipe.learning_rate, alpha=0.9, eps=1e-7)
         super().__init__(recipe, network, optimizer, EpochReport)
+
+
+def initial_weights(seed: int) -> dict[str, NDArray[np.float32]]:
+    """As Keras begins (Glorot uniform, zero biases): with PyTorch's own weights the embeddings start so close
+    together that training lags.
+    """
+    torch.manual_seed(seed)
+    layers: dict[str, nn.Module] = {
+        "layers.0": nn.Conv2d(1, 6, 3), "layers.4": nn.Conv2d(6, 12, 3),
+        "layers.9": nn.Linear(12 * 12 * 10, 128), "layers.12": nn.Linear(128, 50),
+    }  # fmt: skip
+    for layer in layers.values():
+        for values in layer.parameters():
+            (nn.init.xavier_uniform_ if values.dim() > 1 else nn.init.zeros_)(values)
+    return {f"{name}.{part}": array for name, layer in layers.items() for part, array in weights_of(layer).items()}
 
 
 def fit(

@@ -8,12 +8,10 @@ from itertools import cycle, islice
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from model.embedding.embedder import Embedder
 from model.faces.face import Crop, read_face
-from model.faces.finder import compute_alone
 from model.images import decode, working_copy
 
 Given = TypeVar("Given")
@@ -26,9 +24,8 @@ def _crop(embedder: Embedder, picture: bytes) -> Crop:
 
 def pairs_a_second(embedder: Embedder, pairs: Sequence[Pair], seconds: float, cores: int) -> dict[str, float]:
     """Decode, find, embed: by the three ways in which the cores can share the work."""
-    torch.set_num_threads(cores)
     rates = {"one pair after another, every step on all cores": _rate(embedder, pairs, seconds, 1)}
-    with ThreadPoolExecutor(cores, initializer=compute_alone) as pool:
+    with ThreadPoolExecutor(cores) as pool:
         for together in (1, 4):
             running = [pool.submit(_rate, embedder, [*pairs[i:], *pairs[:i]], seconds, together) for i in range(cores)]
             name = f"a thread a core, embedding {2 * together} faces at a time"
@@ -46,8 +43,7 @@ def _rate(embedder: Embedder, pairs: Sequence[Pair], seconds: float, together: i
 
 def seconds_a_pair(embedder: Embedder, pairs: Sequence[Pair], cores: int) -> float:
     """The median for one pair at a time as the service does it: faces side by side, then both embedded together."""
-    torch.set_num_threads(max(1, cores // 2))
-    with ThreadPoolExecutor(cores, initializer=compute_alone) as pool:
+    with ThreadPoolExecutor(cores) as pool:
         return _median(lambda pair: embedder.embed(list(pool.map(_crop, [embedder] * 2, pair))), pairs)
 
 

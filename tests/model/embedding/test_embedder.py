@@ -12,7 +12,7 @@ import torch
 from model import bundle
 from model.bundle import Bundle
 from model.embedding.embedder import Embedder, SelfTestError, distances, golden_crops
-from model.engines import EngineError
+from model.engines import EngineError, EngineName
 from model.faces.face import CropGeometry
 from model.manifest import BundleError
 from model.training.tutorial import TUTORIAL_CROP
@@ -55,17 +55,16 @@ def test_the_self_test_notices_changed_weights(bundle_folder: Path) -> None:
 def test_a_crop_that_does_not_fit_is_noticed(bundle_folder: Path) -> None:
     loaded = bundle.load(bundle_folder)
     manifest = msgspec.structs.replace(loaded.manifest, crop=msgspec.structs.replace(TUTORIAL_CROP, height=60))
-    with pytest.raises(SelfTestError, match="does not take"):
-        Embedder(replace(loaded, manifest=manifest), engine_name="torch").self_test()
-    if find_spec("openvino"):
+    engines: tuple[EngineName, ...] = ("torch", "openvino") if find_spec("openvino") else ("torch",)
+    for engine in engines:
         with pytest.raises(BundleError, match="do not fit the networks"):
-            Embedder(replace(loaded, manifest=manifest), engine_name="openvino")
+            Embedder(replace(loaded, manifest=manifest), engine_name=engine)
 
 
 def test_weights_of_another_network_are_refused(bundle_folder: Path) -> None:
     loaded = bundle.load(bundle_folder)
     with pytest.raises(BundleError, match="do not fit the networks"):
-        Embedder(replace(loaded, weights={"x": torch.zeros(1)}))
+        Embedder(replace(loaded, weights={"x": np.zeros(1)}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from itertools import islice
 
+import makers
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from service.drawn_faces import portrait
 from service.faceless import faceless
 
 from model import bundle
-from model.engines import Torch
+from model.engines.on_torch import Torch
 from model.faces.copies import Floats
 from model.faces.detector import YuNetDetector, decoded, non_max_suppression
 from model.faces.face import Search
-from model.faces.networks import STRIDES, YuNet, build
+from model.faces.networks import STRIDES, loaded, yunet
 from model.manifest import DetectorSpec
 
 DEFAULT = bundle.load(bundle.SHIPPED / "default")
@@ -134,15 +135,19 @@ def test_what_the_border_brings_to_light_is_placed_in_the_picture() -> None:
 
 
 def test_weights_of_other_networks_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="Missing key"):
-        build(YuNet().state_dict())
+    weights = {f"yunet.{name}": array for name, array in makers.drawn(yunet, 64, 64, 3).items()}
+    for engine in makers.engines():
+        with pytest.raises(RuntimeError, match=r"there is no 'conv1\.weight'"):
+            loaded(weights, engine)
+        with pytest.raises(RuntimeError, match=r"the network has no 'other\.weight'"):
+            loaded({**weights, "other.weight": np.zeros(1)}, engine)
 
 
 @pytest.fixture
 def detector() -> Callable[..., YuNetDetector]:
     if not isinstance(DEFAULT.manifest.detector, DetectorSpec):
         pytest.skip("the shipped bundle has another detector")
-    network, _ = build(DEFAULT.detector_weights).loaded(Torch())
+    network, _ = loaded(DEFAULT.detector_weights, Torch())
     return lambda **search: YuNetDetector(network, Search(**search))
 
 

@@ -12,7 +12,7 @@ from model.faces.mtcnn import Mtcnn
 @pytest.fixture(scope="module")
 def detector() -> Mtcnn:
     torch.manual_seed(0)
-    weights = {f"{name}": tensor for name, tensor in cascade.Cascade().state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in cascade.Cascade().state_dict().items()}
     return Mtcnn(weights, CascadeSearch(scores=(0.1, 0.1, 0.1)))
 
 
