@@ -17,6 +17,8 @@ import pytest
 import torch
 import warm
 from fastapi import FastAPI
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from postgres_cluster import BINARIES, Cluster, started
 from services import UNHURRIED
 
@@ -24,6 +26,10 @@ from app.main import create_app
 from app.settings import Settings
 from model import bundle
 from model.embedding.embedder import Embedder
+
+# How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
