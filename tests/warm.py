@@ -22,7 +22,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-LOADED = ("app.cli", "app.main", "matplotlib.figure", "openvino", "scipy.stats", "torch", "tqdm", "uvicorn")
+LOADED = (
+    "app.cli",
+    "app.main",
+    "matplotlib.figure",
+    "model.engines.on_openvino",
+    "scipy.stats",
+    "torch",
+    "tqdm",
+    "uvicorn",
+)
 _NUMBER = struct.Struct("i")
 
 

@@ -1,16 +1,20 @@
 """Runs networks by OpenVINO on CPUs: their layers become a graph, which is compiled."""
 
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from openvino import Core, Model
-from openvino import opset13 as graph
 
 from model.engines import Network, Run, Weights
+
+# OpenVINO can do without its tools. To import them reports it to Google Analytics, and leaves an id in the home folder.
+sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
+from openvino import Core, Model  # noqa: E402
+from openvino import opset13 as graph  # noqa: E402
 
 Node: TypeAlias = Any
 """`openvino.Node`, which has no types."""

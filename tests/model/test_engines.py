@@ -1,9 +1,13 @@
 """Both engines are one network: OpenVINO's is skipped where it is not installed, as on ARM."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import makers
 import numpy as np
@@ -174,6 +178,22 @@ def test_inputs_side_by_side_give_what_one_after_the_other_gives() -> None:
     (expected,) = tutorial()(crops)
     (found,) = tutorial(threads=3)(crops)
     np.testing.assert_array_equal(found, expected)
+
+
+@with_openvino
+def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+    """It would, when it is imported, by a package of its own."""
+    code = (
+        "import sys; from model import bundle; from model.embedding.embedder import Embedder\n"
+        "Embedder(bundle.load(bundle.find('tutorial')), engine_name='openvino').self_test()\n"
+        "print([name for name in sys.modules if 'telemetry' in name], 'openvino' in sys.modules)"
+    )
+    home = {**os.environ, "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=makers.ROOT, env=home
+    )
+    assert run.stdout.strip() == "[] True"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_auto_is_openvino_on_a_cpu_where_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
