@@ -23,6 +23,9 @@ _log = logging.getLogger("facepair")
 _REVISIONS_AT_ONCE = 2000
 """As many changes are read in one statement: rows of a large gallery take memory, and a server's patience."""
 
+_AT_ONCE_BYTES = 8 * 2**20
+"""Of vectors: a core compares so many with a query in about half a millisecond."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -70,6 +73,7 @@ class Index:
         self._stale: dict[str, int] = {}
         self._damaged: dict[str, list[str]] = {}
         self._revision, self._head = 0, audit.START
+        self._whole = True  # but for a change that was taken in halfway, when the database went away
 
     def search(self, query: Vector, limit: int, *, even_if_stale: bool = False) -> Found:
         """Compares with everybody."""
@@ -77,11 +81,22 @@ class Index:
 
     def search_many(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
         """Compares each with everybody; many at once cost less than one by one."""
-        with self._current() as matrix:
-            if self._stale and not even_if_stale:
-                raise ContractMismatch
-            counts = self._counts()
-            return [Found(matches, counts) for matches in matrix.search(queries, limit, self._clock())]
+        self.refresh()
+        return self.search_refreshed(queries, limit, even_if_stale=even_if_stale)
+
+    def search_refreshed(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
+        """As search_many, among who was there at the last refresh or has come since."""
+        with self._refreshed():
+            return self._found(queries, limit, even_if_stale=even_if_stale)
+
+    def search_at_once(self, query: Vector, limit: int) -> Found | None:
+        """As search_refreshed, where that takes less than a millisecond and waits for nobody; else None."""
+        if query.nbytes * len(self._matrix) > _AT_ONCE_BYTES or not self._using.acquire(blocking=False):
+            return None
+        try:
+            return self._found([query], limit)[0] if self._whole else None
+        finally:
+            self._using.release()
 
     def search_person(self, query: Vector, person_id: str, *, even_if_stale: bool = False) -> Match | None:
         """Compares with one person; None where they have no photo, or have expired."""
@@ -108,6 +123,19 @@ class Index:
         with self._current():
             return self._counts()
 
+    def refresh(self) -> None:
+        """Takes in what has changed since the last time."""
+        head = self._database.read(_head)  # outside the lock: who waits for the database holds nobody up
+        with self._using:
+            if head != self._head or not self._whole:
+                self._database.read(self._follow)
+
+    def _found(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
+        if self._stale and not even_if_stale:
+            raise ContractMismatch
+        counts = self._counts()
+        return [Found(matches, counts) for matches in self._matrix.search(queries, limit, self._clock())]
+
     def _counts(self) -> Counts:
         damaged = tuple((person_id, photo_id) for person_id, ids in self._damaged.items() for photo_id in ids)
         stale = sum(self._stale.values())
@@ -115,9 +143,14 @@ class Index:
 
     @contextmanager
     def _current(self) -> Iterator[Matrix]:
-        head = self._database.read(_head)  # outside the lock: who waits for the database holds nobody up
+        self.refresh()
+        with self._refreshed() as matrix:
+            yield matrix
+
+    @contextmanager
+    def _refreshed(self) -> Iterator[Matrix]:
         with self._using:
-            if head != self._head:
+            if not self._whole:
                 self._database.read(self._follow)
             yield self._matrix
 
@@ -125,6 +158,7 @@ class Index:
         """Takes in what has changed since; everything, where the database is not the one that it was."""
         [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
         mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
+        self._whole = False
         if self._revision and mine != [(self._head,)]:
             for person_id in self._matrix.person_ids():
                 self._forget(person_id)
@@ -132,7 +166,7 @@ class Index:
         self._drop_erased(connection)
         for since in range(self._revision, revision, _REVISIONS_AT_ONCE):
             self._load_changed(connection, since, since + _REVISIONS_AT_ONCE)
-        self._revision, self._head = revision, head
+        self._revision, self._head, self._whole = revision, head, True
 
     def _drop_erased(self, connection: Connection) -> None:
         erased = connection.execute(

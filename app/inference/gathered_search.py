@@ -1,55 +1,37 @@
-"""Searches that wait while others run are done together: the gallery's vectors are read once. Knows no HTTP."""
+"""Searches of many callers, which cost each other little time: what is slow is gathered. Knows no HTTP."""
 
-import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from app.gallery.index import Found, Index
 from app.gallery.matrix import Vector
+from app.inference.gathering import Gathering
 from app.inference.in_threads import InThreads
 
 
-@dataclass(frozen=True)
-class _Asked:
-    query: Vector
-    limit: int
-    answer: asyncio.Future[Found]
-
-
 class GatheredSearch:
-    """For the callers of one event loop. There is no timer: what waits while a search runs is the next one."""
+    """For the callers of one event loop. What takes a moment is done in it: a thread would wait for a core first."""
 
     def __init__(self, index: Index, threads: InThreads) -> None:
         self._index = index
-        self._threads = threads
-        self._waiting: list[_Asked] = []
-        self._running: asyncio.Task[None] | None = None
+        self._refreshing: Gathering[None, None] = Gathering(self._refresh, threads)
+        self._searching = Gathering(self._search, threads)
+
+    async def refresh(self) -> None:
+        """Takes in what was written before this was asked. Raises GalleryUnavailable."""
+        await self._refreshing.ask(None)
 
     async def search(self, query: Vector, limit: int) -> Found:
-        """The nearest people, at least `limit` where there are so many. Raises what Index.search does."""
-        asked = _Asked(query, limit, asyncio.get_running_loop().create_future())
-        self._waiting.append(asked)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
-        return await asked.answer
+        """The nearest people, at least `limit` where there are so many, as of the last refresh or later.
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                together, self._waiting = [asked for asked in self._waiting if not asked.answer.done()], []
-                if together:
-                    await self._search(together)
-        finally:
-            self._running = None
+        Raises what Index.search does.
+        """
+        found = self._index.search_at_once(query, limit)
+        return found or await self._searching.ask((query, limit))
 
-    async def _search(self, together: list[_Asked]) -> None:
-        queries, limit = [asked.query for asked in together], max(asked.limit for asked in together)
-        try:
-            found = await self._threads.run(lambda: self._index.search_many(queries, limit))
-        except BaseException as error:  # it is each caller's, and the next search begins anew
-            for asked in together:
-                if not asked.answer.done():
-                    asked.answer.set_exception(error)
-            return
-        for asked, mine in zip(together, found, strict=True):
-            if not asked.answer.done():
-                asked.answer.set_result(mine)
+    def _refresh(self, asked: Sequence[None]) -> list[None]:
+        self._index.refresh()
+        return [None] * len(asked)
+
+    def _search(self, asked: Sequence[tuple[Vector, int]]) -> list[Found]:
+        """Together: vectors are read from memory once for all."""
+        return self._index.search_refreshed([query for query, _ in asked], max(limit for _, limit in asked))

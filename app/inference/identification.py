@@ -1,6 +1,9 @@
 """Whose face it is: one person's or another's, at a measured error rate, or nobody's. Knows no HTTP."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.gallery.gallery import Gallery
@@ -17,7 +20,7 @@ from model.search import Outcome, SearchPoint, SearchPolicy
 
 @dataclass(frozen=True)
 class SearchTimings(Timings):
-    """`search` includes the time until the searches before were done."""
+    """`search` includes the time until memory was as new as the request, and until the searches before were done."""
 
     search: float
 
@@ -61,12 +64,14 @@ class Identifier:
         self, image: bytes, deadline: float, caller: str, fpir: float | None, limit: int
     ) -> Identification:
         """Searches the face among everybody. Raises LevelNotSupported, and what the verifier and the gallery raise."""
-        embedded = await self.verifier.embed(image, deadline, caller)
-        started = time.perf_counter()
-        try:
-            found = await self.everybody.search(embedded.embedding, max(limit, 2))
-        finally:
-            embedded.embedding.fill(0)  # it may be that of a photo that will be erased
+        async with _beside(self.everybody.refresh()) as refreshed:
+            embedded = await self.verifier.embed(image, deadline, caller)
+            started = time.perf_counter()
+            try:
+                await refreshed
+                found = await self.everybody.search(embedded.embedding, max(limit, 2))
+            finally:
+                embedded.embedding.fill(0)  # it may be that of a photo that will be erased
         timings = SearchTimings(**vars(embedded.timings), search=time.perf_counter() - started)
         point = self.policy.point(self.fpir if fpir is None else fpir, found.counts.people, found.counts.photos)
         distances = [match.distance for match in found.matches]
@@ -97,6 +102,17 @@ class Identifier:
             raise PhotoNotFound
         decision = self.verifier.policy.decide(match.distance, fmr, match.photos)
         return PersonVerification(decision, match, embedded.face, embedded.timings)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs `work` while the block runs, which may await it; else how it ends is nobody's concern."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        yield task
+    finally:
+        task.cancel()
 
 
 def _shown(matches: list[Match], point: SearchPoint, outcome: Outcome, limit: int) -> tuple[Match, ...]:

@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 from galleries import CONTRACT, QUALITY, START, Galleries, enrol, photo, put, vector
 
+from app.gallery import index as index_module
 from app.gallery.database import Connection
 from app.gallery.gallery import open_database
 from app.gallery.records import (
     ContractMismatch,
     GalleryError,
     GalleryFull,
+    GalleryUnavailable,
     Limits,
     PersonNotFound,
     PhotoNotFound,
@@ -154,6 +156,60 @@ def test_a_search_finds_the_nearest_as_brute_force_does(galleries: Galleries) ->
         assert [match.photos for match in found] == [
             sum(owner == match.person_id for owner in owners.values()) for match in found
         ]
+
+
+def test_a_search_at_once_finds_what_a_search_does_and_reads_nothing(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, replica = galleries.open(), galleries.open()
+    for seed in range(5):
+        enrol(gallery, f"E{seed}", seed)
+    replica.index.refresh()
+    expected = replica.index.search(vector(3), 2)
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(replica.register.database, "read", None)
+        assert replica.index.search_at_once(vector(3), 2) == expected
+        assert replica.index.search_refreshed([vector(3)], 2) == [expected]
+    gallery.register.erase("E3", "anna")
+    replica.index.refresh()
+    found = replica.index.search_at_once(vector(3), 9)
+    assert found is not None
+    assert "E3" not in {match.person_id for match in found.matches}
+
+
+def test_a_search_at_once_waits_for_nobody(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for who uses the vectors, nor for more of them than a moment takes."""
+    index = galleries.open().index
+    enrol(galleries.open(), "E1", 1)
+    assert index.counts().people == 1
+    with index._using:
+        assert index.search_at_once(vector(1), 1) is None
+    assert index.search_at_once(vector(1), 1) is not None
+    monkeypatch.setattr(index_module, "_AT_ONCE_BYTES", vector(1).nbytes - 1)
+    assert index.search_at_once(vector(1), 1) is None
+
+
+def test_changes_taken_in_halfway_are_not_searched(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery, replica = galleries.open(), galleries.open()
+    for seed in range(4):
+        enrol(gallery, f"E{seed}", seed)
+    load, pages = replica.index._load_changed, iter(range(2))
+
+    def load_two(connection: Connection, since: int, until: int) -> None:
+        if next(pages, None) is None:
+            raise GalleryUnavailable
+        load(connection, since, until)
+
+    monkeypatch.setattr(index_module, "_REVISIONS_AT_ONCE", 1)
+    with monkeypatch.context() as going_away:
+        going_away.setattr(replica.index, "_load_changed", load_two)
+        with pytest.raises(GalleryUnavailable):
+            replica.index.refresh()
+        with pytest.raises(GalleryUnavailable):
+            replica.index.search_refreshed([vector(3)], 9)
+    assert replica.index.search_at_once(vector(3), 9) is None
+    [found] = replica.index.search_refreshed([vector(3)], 9)
+    assert {match.person_id for match in found.matches} == {"E0", "E1", "E2", "E3"}
 
 
 def test_each_person_is_searched_among_all_others(galleries: Galleries) -> None:

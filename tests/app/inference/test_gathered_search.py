@@ -16,21 +16,37 @@ pytestmark = pytest.mark.anyio
 
 
 class Slow:
-    """An index that finds a person of the query's number; while `gate` is shut, it does not return."""
+    """An index that finds a person of the query's number; while `gate` is shut, it does not return.
+
+    `small`: it finds them at once.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[list[int], int]] = []
+        self.refreshes = 0
         self.gate = threading.Event()
         self.gate.set()
         self.broken = False
+        self.small = False
 
-    def search_many(self, queries: Sequence[Vector], limit: int) -> list[Found]:
+    def refresh(self) -> None:
+        self.refreshes += 1
+        assert self.gate.wait(60)
+
+    def search_at_once(self, query: Vector, _: int) -> Found | None:
+        return found(int(query[0])) if self.small else None
+
+    def search_refreshed(self, queries: Sequence[Vector], limit: int) -> list[Found]:
         numbers = [int(query[0]) for query in queries]
         self.asked.append((numbers, limit))
         assert self.gate.wait(60)
         if self.broken:
             raise GalleryUnavailable
-        return [Found([Match(f"E{number}", 0, "ph_1", 1)], Counts(1, 1, 1, 0, ())) for number in numbers]
+        return list(map(found, numbers))
+
+
+def found(number: int) -> Found:
+    return Found([Match(f"E{number}", 0, "ph_1", 1)], Counts(1, 1, 1, 0, ()))
 
 
 @pytest.fixture
@@ -101,3 +117,24 @@ async def test_who_leaves_costs_no_search_and_harms_nobody(index: Slow, searches
 
 async def test_results_are_never_swapped(searches: GatheredSearch) -> None:
     assert await asyncio.gather(*(ask(searches, number) for number in range(300))) == [f"E{i}" for i in range(300)]
+
+
+async def test_a_small_gallery_is_searched_without_a_thread(index: Slow, searches: GatheredSearch) -> None:
+    index.small = True
+    index.gate.clear()
+    assert await ask(searches, 7) == "E7"
+    assert index.asked == []
+
+
+async def test_what_runs_already_is_nobodys_refresh(index: Slow, searches: GatheredSearch) -> None:
+    """Who asks meanwhile may have written meanwhile; and one refresh is enough for all who wait."""
+    index.gate.clear()
+    first = asyncio.create_task(searches.refresh())
+    while index.refreshes == 0:
+        await asyncio.sleep(0.001)
+    others = [asyncio.create_task(searches.refresh()) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    assert index.refreshes == 1
+    index.gate.set()
+    await asyncio.gather(first, *others)
+    assert index.refreshes == 2
