@@ -189,6 +189,7 @@ class Index:
             self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id
             self._matrix.add_person(person_id, to_time(expires_at).timestamp() if expires_at else np.inf)
             self._load_photos(person_id, key, [photo[3:] for photo in photos if photo[3] is not None])
+        self._matrix.fill_rows()
 
     def _load_photos(self, person_id: str, key: bytes, photos: list[Row]) -> None:
         mine = [(photo_id, vector) for photo_id, contract_id, vector in photos if contract_id == self._contract_id]
@@ -196,18 +197,18 @@ class Index:
         if stale:
             self._stale[person_id] = len(stale)
         try:
-            with self._master.opened(key, "key", person_id) as sealing:
-                for photo_id, vector in mine:
-                    self._load_vector(sealing, person_id, photo_id, vector)
+            sealing = self._master.opened(key, "key", person_id)
         except DamagedError:
             for photo_id, _ in mine:
                 self._damage(person_id, photo_id)
+        else:
+            for photo_id, vector in mine:
+                self._load_vector(sealing, person_id, photo_id, vector)
 
     def _load_vector(self, sealing: Sealing, person_id: str, photo_id: str, vector: bytes) -> None:
         row = self._matrix.new_row(person_id, photo_id)
         try:
             sealing.open_into(row, vector, *vector_context(person_id, photo_id, self._contract_id))
-            self._matrix.fill_row()
         except DamagedError:
             self._matrix.drop_row()
             self._damage(person_id, photo_id)

@@ -12,6 +12,7 @@ class KeyedHashes:
 
     def __init__(self, key: bytes | bytearray) -> None:
         self._key = bytes(key)
+        self._keyed = hmac.new(self._key, digestmod="sha256")  # copies of it cost less than the key each time
 
     @classmethod
     def new(cls) -> "KeyedHashes":
@@ -38,5 +39,6 @@ class KeyedHashes:
 
     def _hash(self, purpose: str, *parts: bytes) -> bytes:
         """Each part goes with its length before it, so that no two lists of parts are alike."""
-        message = b"".join(len(part).to_bytes(8, "big") + part for part in (purpose.encode(), *parts))
-        return hmac.digest(self._key, message, "sha256")
+        keyed = self._keyed.copy()
+        keyed.update(b"".join([len(part).to_bytes(8, "big") + part for part in (purpose.encode(), *parts)]))
+        return keyed.digest()

@@ -58,8 +58,8 @@ class Matrix:
         self._people[person_id] = _Owner(person_id, expires)
 
     def new_row(self, person_id: str, photo_id: str) -> memoryview:
-        """The bytes of a new row, to be filled; `fill_row` or `drop_row` must follow."""
-        row, owner = len(self), self._people[person_id]
+        """The bytes of a new row, to be filled, or dropped before the next; `fill_rows` must follow."""
+        row, owner = len(self._owners), self._people[person_id]
         if row == len(self._vectors):
             self._grow()
         self._owners.append(owner)
@@ -69,11 +69,13 @@ class Matrix:
         self._expires[row] = owner.expires
         return memoryview(self._vectors[row]).cast("B")
 
-    def fill_row(self) -> None:
-        """The row that was added last is complete."""
-        row = self._vectors[len(self) - 1]
-        self._squares[len(self) - 1] = square = row @ row
-        self._largest_square = max(self._largest_square, float(square))
+    def fill_rows(self) -> None:
+        """The rows that were added are complete: until then a search does not find them."""
+        new = np.flatnonzero(np.isinf(self._squares[: len(self)]))
+        vectors = self._vectors[new]
+        self._squares[new] = squares = np.einsum("ij,ij->i", vectors, vectors)
+        vectors.fill(0)
+        self._largest_square = max(self._largest_square, float(squares.max(initial=0)))
 
     def drop_row(self) -> None:
         """The row that was added last is taken out again."""

@@ -25,7 +25,7 @@ class _Statements:
         self._connection = connection
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        cursor = self._connection.execute(statement.replace("?", "%s"), values)
+        cursor = self._connection.execute(statement.replace("?", "%s"), values, binary=True)  # bytes are not spelt out
         return cursor.fetchall() if cursor.description else []
 
 

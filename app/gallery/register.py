@@ -186,7 +186,8 @@ class Register:
     def _person(self, row: Row, photos: tuple[Photo, ...] = ()) -> Person:
         person_id, key, sealed, created_at, updated_at, expires_at, revision = row
         profile: Profile | None = None
-        with suppress(DamagedError), self.master.opened(key, "key", person_id) as sealing:
+        with suppress(DamagedError):
+            sealing = self.master.opened(key, "key", person_id)
             profile = Profile(**json.loads(sealing.open(sealed, "profile", person_id)))
         until = to_time(expires_at) if expires_at else None
         return Person(person_id, profile, to_time(created_at), to_time(updated_at), until, revision, photos)
@@ -227,8 +228,7 @@ class Register:
         self, connection: Connection, before: Row, profile: Profile, until: str | None, caller: str
     ) -> None:
         person_id, key = before[:2]
-        with self.master.opened(key, "key", person_id) as sealing:
-            sealed = _sealed_profile(sealing, person_id, profile)
+        sealed = _sealed_profile(self.master.opened(key, "key", person_id), person_id, profile)
         connection.execute(
             "UPDATE people SET profile = ?, expires_at = ? WHERE person_id = ?", (sealed, until, person_id)
         )
@@ -243,21 +243,21 @@ class Register:
 
     def _add_photos(self, connection: Connection, person_id: str, photos: Sequence[NewPhoto], contract_id: str) -> None:
         [(key,)] = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
-        with self.master.opened(key, "key", person_id) as sealing:
-            for photo in photos:
-                connection.execute(
-                    "INSERT INTO photos (person_id, photo_id, contract_id, vector, enrolled_at, quality, warnings) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        person_id,
-                        photo.photo_id,
-                        contract_id,
-                        sealing.seal(photo.vector, *vector_context(person_id, photo.photo_id, contract_id)),
-                        self._now(),
-                        json.dumps(dict(photo.quality)),
-                        json.dumps(photo.warnings),
-                    ),
-                )
+        sealing = self.master.opened(key, "key", person_id)
+        for photo in photos:
+            connection.execute(
+                "INSERT INTO photos (person_id, photo_id, contract_id, vector, enrolled_at, quality, warnings) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    person_id,
+                    photo.photo_id,
+                    contract_id,
+                    sealing.seal(photo.vector, *vector_context(person_id, photo.photo_id, contract_id)),
+                    self._now(),
+                    json.dumps(dict(photo.quality)),
+                    json.dumps(photo.warnings),
+                ),
+            )
 
     def _erase(self, connection: Connection, person_id: str, caller: str, action: str) -> Receipt:
         photos = connection.execute("DELETE FROM photos WHERE person_id = ? RETURNING photo_id", (person_id,))

@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -44,16 +42,14 @@ class Sealing:
         except (InvalidTag, ValueError) as error:
             raise DamagedError from error
 
-    @contextmanager
-    def opened(self, sealed: bytes, *context: str) -> Iterator["Sealing"]:
-        """The key that was sealed, for use inside the block; wiped at its end. Raises DamagedError."""
+    def opened(self, sealed: bytes, *context: str) -> "Sealing":
+        """The key that was sealed, for use; its bytes stay in the cipher alone. Raises DamagedError."""
         key = self.open(sealed, *context)
         if len(key) != KEY_BYTES:
             raise DamagedError
-        try:
-            yield Sealing(key)
-        finally:
-            wipe(key)
+        sealing = Sealing(key)
+        wipe(key)
+        return sealing
 
 
 def read_master_key(path: Path | None) -> Sealing:

@@ -99,7 +99,8 @@ def _vectors(register: Register, connection: Connection, person_id: str) -> dict
     keys = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
     photos = connection.execute("SELECT photo_id, contract_id, vector FROM photos WHERE person_id = ?", (person_id,))
     for (key,) in keys:
-        with suppress(DamagedError), register.master.opened(key, "key", person_id) as sealing:
+        with suppress(DamagedError):
+            sealing = register.master.opened(key, "key", person_id)
             for photo_id, contract_id, sealed in photos:
                 with suppress(DamagedError):
                     plain = sealing.open(sealed, *vector_context(person_id, photo_id, contract_id))

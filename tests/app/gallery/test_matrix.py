@@ -22,7 +22,7 @@ def add(matrix: Matrix, person_id: str, vectors: Vector, expires: float = np.inf
     matrix.add_person(person_id, expires)
     for number, vector in enumerate(vectors):
         matrix.new_row(person_id, f"ph_{number}")[:] = vector.tobytes()
-        matrix.fill_row()
+    matrix.fill_rows()
 
 
 def nearest(people: dict[str, Vector], query: Vector, limit: int) -> Iterator[tuple[str, float, str, int]]:
@@ -91,3 +91,15 @@ def test_copies_of_one_vector_are_all_found() -> None:
         add(matrix, f"E{i:04}", same)
     [found] = matrix.search([same[0]], 10, NOW)
     assert [(match.person_id, match.distance) for match in found] == [(f"E{i:04}", 0.0) for i in range(10)]
+
+
+def test_a_row_is_found_once_it_is_complete_wherever_it_has_moved() -> None:
+    matrix, vectors = Matrix(DIMENSION), 3 * unit(np.random.default_rng(1), 2)
+    add(matrix, "E0", vectors[:1])
+    matrix.add_person("E1")
+    matrix.new_row("E1", "ph_0")[:] = vectors[1].tobytes()
+    assert [match.person_id for match in matrix.search([vectors[1]], 9, NOW)[0]] == ["E0"]
+    matrix.remove_person("E0")
+    assert matrix.search([vectors[1]], 9, NOW) == [[]]
+    matrix.fill_rows()
+    assert matrix.search([vectors[1]], 9, NOW) == [[Match("E1", 0.0, "ph_0", 1)]]
