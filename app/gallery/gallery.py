@@ -1,6 +1,6 @@
 """A gallery, opened: its register and its index on one database, under one master key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from app.gallery import audit
 from app.gallery.database import Connection, Database, migrate
-from app.gallery.index import Index
+from app.gallery.index import Counts, Index
 from app.gallery.keyed_hashes import KeyedHashes
-from app.gallery.records import DamagedError, GalleryError, GalleryUnavailable, Limits, Receipt
+from app.gallery.records import DamagedError, GalleryError, GalleryUnavailable, Limits, NewPhoto, Receipt
 from app.gallery.register import Register
 from app.gallery.sealing import Sealing
 from app.gallery.sqlite import Sqlite
@@ -24,6 +24,12 @@ class Gallery:
 
     register: Register
     index: Index
+
+    def enrol(self, person_id: str, photos: Sequence[NewPhoto], contract_id: str, caller: str, outcome: str) -> Counts:
+        """As the register does, and into this process's memory as well; no photos change nothing."""
+        if photos:
+            self.register.enrol(person_id, photos, contract_id, caller, outcome)
+        return self.index.counts()
 
     def erase(self, person_id: str, caller: str, if_match: str | None = None) -> Receipt:
         """As the register does, and from this process's memory as well."""

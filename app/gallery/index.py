@@ -75,19 +75,19 @@ class Index:
         self._revision, self._head = 0, audit.START
         self._whole = True  # but for a change that was taken in halfway, when the database went away
 
-    def search(self, query: Vector, limit: int, *, even_if_stale: bool = False) -> Found:
+    def search(self, query: Vector, limit: int) -> Found:
         """Compares with everybody."""
-        return self.search_many([query], limit, even_if_stale=even_if_stale)[0]
+        return self.search_many([query], limit)[0]
 
-    def search_many(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
+    def search_many(self, queries: Sequence[Vector], limit: int) -> list[Found]:
         """Compares each with everybody; many at once cost less than one by one."""
         self.refresh()
-        return self.search_refreshed(queries, limit, even_if_stale=even_if_stale)
+        return self.search_refreshed(queries, limit)
 
-    def search_refreshed(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
+    def search_refreshed(self, queries: Sequence[Vector], limit: int) -> list[Found]:
         """As search_many, among who was there at the last refresh or has come since."""
         with self._refreshed():
-            return self._found(queries, limit, even_if_stale=even_if_stale)
+            return self._found(queries, limit)
 
     def search_at_once(self, query: Vector, limit: int) -> Found | None:
         """As search_refreshed, where that takes less than a millisecond and waits for nobody; else None."""
@@ -98,12 +98,19 @@ class Index:
         finally:
             self._using.release()
 
-    def search_person(self, query: Vector, person_id: str, *, even_if_stale: bool = False) -> Match | None:
+    def search_person(self, query: Vector, person_id: str) -> Match | None:
         """Compares with one person; None where they have no photo, or have expired."""
         with self._current() as matrix:
-            if person_id in self._stale and not even_if_stale:
+            if person_id in self._stale:
                 raise ContractMismatch
             return matrix.search_person(query, person_id, self._clock())
+
+    def search_before_enrolling(self, query: Vector, person_id: str, limit: int) -> tuple[Match | None, Found]:
+        """As search_person and as search, also where photos of another bundle are there: this may replace them."""
+        with self._current() as matrix:
+            now = self._clock()
+            [matches] = matrix.search([query], limit, now)
+            return matrix.search_person(query, person_id, now), Found(matches, self._counts())
 
     def search_each(self, most: int) -> tuple[list[tuple[str, Match]], Counts]:
         """Each person's nearest other; of more people than `most`, of so many, evenly spread."""
@@ -130,8 +137,8 @@ class Index:
             if head != self._head or not self._whole:
                 self._database.read(self._follow)
 
-    def _found(self, queries: Sequence[Vector], limit: int, *, even_if_stale: bool = False) -> list[Found]:
-        if self._stale and not even_if_stale:
+    def _found(self, queries: Sequence[Vector], limit: int) -> list[Found]:
+        if self._stale:
             raise ContractMismatch
         counts = self._counts()
         return [Found(matches, counts) for matches in self._matrix.search(queries, limit, self._clock())]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.gallery.gallery import Gallery
-from app.gallery.index import Counts
+from app.gallery.index import Counts, Found
+from app.gallery.matrix import Match
 from app.gallery.records import NewPhoto
 from app.inference.in_threads import InThreads
 from app.inference.verifier import Embedded, RefusedImageError, Verifier
@@ -107,14 +108,14 @@ class Enrolment:
         try:
             for photo_id in sorted(new, key=new.__getitem__):
                 judged[photo_id] = await self._judge(request, photo_id, new[photo_id], faces[photo_id])
-            if request.photos:
-                outcome = "enrolled" if not request.lookalikes else "enrolled with a look-alike"
-                await self.threads.run(lambda: register.enrol(person_id, request.photos, contract, caller, outcome))
+            outcome = "enrolled" if not request.lookalikes else "enrolled with a look-alike"
+            counts = await self.threads.run(
+                lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome)
+            )
         finally:
             for face in faces.values():
                 if isinstance(face, Embedded):
                     face.embedding.fill(0)
-        counts = await self.threads.run(self.gallery.index.counts)
         return _answer(judged, ids, new, counts)
 
     async def _faces(
@@ -135,12 +136,15 @@ class Enrolment:
     ) -> Accepted | Rejected:
         if isinstance(face, RefusedImageError):
             return Rejected(index, face)
+        mine, found = await self.threads.run(
+            lambda: self.gallery.index.search_before_enrolling(face.embedding, request.person_id, 2)
+        )
         reasons = [GATE[warning] for warning in face.face.warnings if warning in GATE]
-        if await self._differs(request, face.embedding):
+        if self._differs(request, face.embedding, mine):
             reasons.append(DIFFERS)
         if reasons and request.strict:
             return Rejected(index, reasons[0])
-        other = await self._resembles(request.person_id, face.embedding)
+        other = self._resembles(request.person_id, found)
         if other and not request.allow_lookalike:
             return Rejected(index, RESEMBLES, other)
         if len(request.photos) >= request.room:
@@ -152,18 +156,16 @@ class Enrolment:
         request.photos.append(NewPhoto(photo_id, memoryview(face.embedding.data).cast("B"), quality, warnings))
         return Accepted(photo_id, True, quality, warnings)
 
-    async def _differs(self, request: _Request, embedding: Embedding) -> bool:
-        match = await self.threads.run(
-            lambda: self.gallery.index.search_person(embedding, request.person_id, even_if_stale=True)
-        )
+    def _differs(self, request: _Request, embedding: Embedding, match: Match | None) -> bool:
+        """From the person's photos, of whom `match` is the nearest that is enrolled."""
         nearest = [match.distance] if match else []
         nearest += [float(distances(embedding, other)) for other in request.embeddings]
         points = self.verifier.policy.operating_points
         lax = points.get(_SAME_FMR) or points[max(points)]
         return bool(nearest) and min(nearest) > lax.threshold
 
-    async def _resembles(self, person_id: str, embedding: Embedding) -> str | None:
-        found = await self.threads.run(lambda: self.gallery.index.search(embedding, 2, even_if_stale=True))
+    def _resembles(self, person_id: str, found: Found) -> str | None:
+        """Whom the face would be named for, if not for the person."""
         others = [match for match in found.matches if match.person_id != person_id]
         try:
             threshold = self.policy.point(self.fpir, found.counts.people, found.counts.photos).threshold

@@ -177,6 +177,15 @@ def test_a_search_at_once_finds_what_a_search_does_and_reads_nothing(
     assert "E3" not in {match.person_id for match in found.matches}
 
 
+def test_whoever_is_enrolled_is_in_this_memory_at_once(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    counts = gallery.enrol("E1", [photo("ph_1", vector(1))], CONTRACT, "anna", "enrolled")
+    found = gallery.index.search_at_once(vector(1), 1)
+    assert found is not None
+    assert (found.counts, found.matches[0].person_id) == (counts, "E1")
+    assert gallery.enrol("E2", [], CONTRACT, "anna", "enrolled") == counts
+
+
 def test_a_search_at_once_waits_for_nobody(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for who uses the vectors, nor for more of them than a moment takes."""
     index = galleries.open().index

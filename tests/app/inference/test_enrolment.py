@@ -1,9 +1,9 @@
 """The gate: each fault of a photo is named, rejects it where strict, and is a warning where not."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from model.manifest import contract_id
 from model.search import SearchPolicy
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,3 +107,26 @@ async def test_the_embedding_is_wiped_once_it_is_enrolled(enrolment: Enrolment) 
     )
     assert len(kept) == 1
     assert not kept[0].embedding.any()
+
+
+async def test_few_hops_between_loop_and_thread_lie_around_an_enrolment(enrolment: Enrolment) -> None:
+    """Each may wait for a core: one to know the person, one to judge each photo, one to enrol."""
+    hops = []
+
+    class Counted(InThreads):
+        async def run(self, work: Callable[[], T]) -> T:
+            hops.append(work)
+            return await super().run(work)
+
+    counted = Counted(1)
+    pictures = [recognising.picture(1), recognising.picture(1, 1)]
+    seen = replace(enrolment, threads=counted)
+    enrolled = await seen.enrol("E1", pictures, "anna", 0, strict=False, lookalike=False)
+    assert (len(enrolled.accepted), enrolled.counts.photos, len(hops)) == (2, 2, 4)
+    counted.close()
+
+
+async def test_where_no_photo_is_let_in_nothing_is_written(enrolment: Enrolment) -> None:
+    rejected, gallery = await enrol(enrolment, FaceWarning.BLURRED, strict=True)
+    assert isinstance(rejected, Rejected)
+    assert gallery.index.counts().revision == 0
