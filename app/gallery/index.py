@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -171,8 +172,9 @@ class Index:
                 self._forget(person_id)
             self._revision = 0
         self._drop_erased(connection)
-        for since in range(self._revision, revision, _REVISIONS_AT_ONCE):
-            self._load_changed(connection, since, since + _REVISIONS_AT_ONCE)
+        with ThreadPoolExecutor(1) as ahead:
+            for rows in self._changed(connection, revision, ahead):
+                self._load(rows)
         self._revision, self._head, self._whole = revision, head, True
 
     def _drop_erased(self, connection: Connection) -> None:
@@ -183,14 +185,26 @@ class Index:
             if pseudonym in self._pseudonyms:
                 self._forget(self._pseudonyms[pseudonym])
 
-    def _load_changed(self, connection: Connection, since: int, until: int) -> None:
-        rows = connection.execute(
+    def _changed(self, connection: Connection, until: int, ahead: Executor) -> Iterator[list[Row]]:
+        """People who have changed since, with photos, in parts: the next one is read while one is taken in."""
+        starts = range(self._revision, until, _REVISIONS_AT_ONCE)
+        rows = self._read_changed(connection, starts[0]) if starts else []
+        for start in starts[1:]:
+            coming = ahead.submit(self._read_changed, connection, start)
+            yield rows
+            rows = coming.result()
+        yield rows
+
+    def _read_changed(self, connection: Connection, since: int) -> list[Row]:
+        return connection.execute(
             "SELECT people.person_id, key, expires_at, photo_id, contract_id, "
             "CASE WHEN contract_id = ? THEN vector END FROM people LEFT JOIN photos "
             "ON photos.person_id = people.person_id WHERE revision > ? AND revision <= ? "
             "ORDER BY people.person_id, enrolled_at, photo_id",
-            (self._contract_id, since, until),
+            (self._contract_id, since, since + _REVISIONS_AT_ONCE),
         )
+
+    def _load(self, rows: list[Row]) -> None:
         for (person_id, key, expires_at), photos in groupby(rows, key=itemgetter(0, 1, 2)):
             self._forget(person_id)
             self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id

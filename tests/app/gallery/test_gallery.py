@@ -1,12 +1,13 @@
 """What a gallery promises, on both stores."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from galleries import CONTRACT, QUALITY, START, Galleries, enrol, photo, put, vector
 
 from app.gallery import index as index_module
-from app.gallery.database import Connection
+from app.gallery.database import Connection, Row
 from app.gallery.gallery import open_database
 from app.gallery.records import (
     ContractMismatch,
@@ -202,16 +203,16 @@ def test_changes_taken_in_halfway_are_not_searched(galleries: Galleries, monkeyp
     gallery, replica = galleries.open(), galleries.open()
     for seed in range(4):
         enrol(gallery, f"E{seed}", seed)
-    load, pages = replica.index._load_changed, iter(range(2))
+    load, parts = replica.index._load, iter(range(2))
 
-    def load_two(connection: Connection, since: int, until: int) -> None:
-        if next(pages, None) is None:
+    def load_two(rows: list[Row]) -> None:
+        if next(parts, None) is None:
             raise GalleryUnavailable
-        load(connection, since, until)
+        load(rows)
 
     monkeypatch.setattr(index_module, "_REVISIONS_AT_ONCE", 1)
     with monkeypatch.context() as going_away:
-        going_away.setattr(replica.index, "_load_changed", load_two)
+        going_away.setattr(replica.index, "_load", load_two)
         with pytest.raises(GalleryUnavailable):
             replica.index.refresh()
         with pytest.raises(GalleryUnavailable):
@@ -219,6 +220,29 @@ def test_changes_taken_in_halfway_are_not_searched(galleries: Galleries, monkeyp
     assert replica.index.search_at_once(vector(3), 9) is None
     [found] = replica.index.search_refreshed([vector(3)], 9)
     assert {match.person_id for match in found.matches} == {"E0", "E1", "E2", "E3"}
+
+
+def test_changes_are_read_while_those_before_are_taken_in(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, replica = galleries.open(), galleries.open()
+    for seed in range(3):
+        enrol(gallery, f"E{seed}", seed)
+    read, load, ahead = replica.index._read_changed, replica.index._load, threading.Semaphore(0)
+    still_to_read = iter([2, 1, 0])
+
+    def read_and_tell(connection: Connection, since: int) -> list[Row]:
+        ahead.release()
+        return read(connection, since)
+
+    def load_once_the_next_is_read(rows: list[Row]) -> None:
+        assert all(ahead.acquire(timeout=10) for _ in range(next(still_to_read)))
+        load(rows)
+
+    monkeypatch.setattr(index_module, "_REVISIONS_AT_ONCE", 1)
+    monkeypatch.setattr(replica.index, "_read_changed", read_and_tell)
+    monkeypatch.setattr(replica.index, "_load", load_once_the_next_is_read)
+    assert replica.index.counts().people == 3
 
 
 def test_each_person_is_searched_among_all_others(galleries: Galleries) -> None:
