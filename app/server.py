@@ -25,8 +25,10 @@ _CLOSE_SECONDS = 1
 """For connections to close once all work is done."""
 _BACKLOG = 128
 """Connections that are accepted in one go."""
+_DESCRIPTORS_EACH = 2
+"""Of a connection: its socket, and the file that it takes its time to read."""
 _OTHER_DESCRIPTORS = 128
-"""Files and sockets that are no connections: the listener, decoder processes, what a library opens."""
+"""Files and sockets that are no connections': the listener, decoder processes, what a library opens."""
 
 
 def run(service: ASGIApp, settings: Settings, admission: Admission, record: Record) -> None:
@@ -55,13 +57,13 @@ def run(service: ASGIApp, settings: Settings, admission: Admission, record: Reco
 def _with_descriptors(connections: int) -> int:
     """Raises this process's limit of open files as far as needed; gives the number of connections that it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_DESCRIPTORS
+    wanted = _DESCRIPTORS_EACH * connections + _OTHER_DESCRIPTORS
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return connections
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
     if possible < wanted:
-        allowed = max(possible - _OTHER_DESCRIPTORS, possible // 2)
+        allowed = max(possible - _OTHER_DESCRIPTORS, possible // 2) // _DESCRIPTORS_EACH
         _log.warning("at most %d connections, since this process may open only %d files", allowed, possible)
         return allowed
     return connections

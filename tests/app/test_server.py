@@ -253,6 +253,37 @@ def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
         assert len(rest(connection)) < 8 * 1_000_000
 
 
+@contextmanager
+def at_first(files: int) -> Iterator[None]:
+    """Services that start meanwhile may open so many files, until they ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_files_that_are_taken_slowly_leave_room_for_others(bundle_folder: Path) -> None:
+    """Each of 200 connections has the service hold a file open: it takes no more of it than the kernel has room for."""
+    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    limits = {"max_connections": 300, "body_timeout": PATIENCE, "header_timeout": PATIENCE}
+    with ExitStack() as stack:
+        with at_first(files=256):
+            address, process = stack.enter_context(running("facepair", bundle_folder, **limits))
+        for _ in range(250):
+            slow = stack.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+            slow.sendall(page)
+        until(lambda: len([*Path(f"/proc/{process.pid}/fd").iterdir()]) > 2 * 200)
+        assert httpx.post(f"{address}/embed", files={"image": PICTURE}, timeout=PATIENCE).status_code == 200
+        process.terminate()
+        log, _ = process.communicate(timeout=PATIENCE)
+    assert '"fault"' not in log
+
+
 @pytest.fixture
 def short_drain(bundle_folder: Path) -> Iterator[Server]:
     with running("facepair", bundle_folder, drain_timeout=10) as (address, process):
@@ -357,10 +388,10 @@ def test_room_for_connections_is_made_or_their_number_lowered(caplog: pytest.Log
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         assert _with_descriptors(300) == 300
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (428, hard)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (728, hard)
         assert _with_descriptors(10) == 10
         assert not caplog.records
-        assert _with_descriptors(10**9) == hard - 128
+        assert _with_descriptors(10**9) == (hard - 128) // 2
         assert len(caplog.records) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
