@@ -98,6 +98,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._connections = connections
         self._head = bytearray()
         self._head_ends = False
+        self._is_request = False
         self._length: int | None = 0
         self._chunks: ChunkedBody | None = None
         self._ahead = b""
@@ -171,6 +172,9 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _take_head(self, data: bytes) -> bytes:
         """Gives the parser no byte beyond the head; returns what is beyond."""
+        if not self._head:
+            data = data.lstrip(b"\r\n")  # empty lines before a request are none (RFC 9112, 2.2)
+            self._is_request = False
         before = len(self._head)
         self._head += data
         end = self._head.find(b"\r\n\r\n", max(0, before - 3))
@@ -180,16 +184,15 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
             if before + used > self._connections.settings.max_header_bytes + 4:
                 raise HeadError
             self.parser.feed_data(data[:used])
+            if self._head_ends and not self._is_request:
+                raise HeadError  # a head of HTTP/2, of which the parser makes nothing
         except httptools.HttpParserUpgrade:
             pass  # no request is upgraded
         except (HeadError, httptools.HttpParserError):
             self._refuse(HeadError())
             return b""
         if self._head_ends:
-            if self._head[: end + 4].strip(b"\r\n"):
-                self._start_body()
-            else:
-                self._head.clear()  # empty lines before a request are none (RFC 9112, 2.2)
+            self._start_body()
         return data[used:]
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -205,6 +208,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._chunks = ChunkedBody(self._connections.settings.max_header_bytes) if self._length is None else None
         self._fault = None
         super().on_headers_complete()
+        self._is_request = True
 
     def on_body(self, body: bytes) -> None:
         """Never called: the parser is given heads alone."""
@@ -254,6 +258,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _end_body(self) -> None:
         self.cycle.more_body = False
+        self.cycle.message_event.set()  # who reads the body is told of its end also where nothing came of it
         self._enter(State.ANSWERING)
 
     # What goes out

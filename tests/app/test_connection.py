@@ -1,5 +1,6 @@
 """Which bytes belong to which request, and that each client reads its answer; on real sockets."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -12,17 +13,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 import requests
+import uvicorn
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from services import running
+from uvicorn.server import ServerState
 
 from app.bounded_request import HeadError
+from app.connection import Connection, Connections
 from app.framing import ChunkedBody, body_length
+from app.settings import Settings
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -110,11 +117,14 @@ def test_a_body_whose_length_is_in_doubt_is_refused_and_nothing_after_it_is_read
         b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         GET[:-2] + b"A: b\r\n" * 100 + b"\r\n",
         b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        GET + b"PRI * HTTP/2.0\r\n\r\n",
     ],
 )
 def test_what_is_no_request_of_ours_is_refused_at_once(server: Server, head: bytes) -> None:
     answer = server.talk(head)
-    assert (statuses(answer), code(answer)) == ([400], "head_invalid")
+    assert (statuses(answer), code(answer)) == ([200] * head.startswith(GET) + [400], "head_invalid")
 
 
 def test_refused_heads_are_counted_and_logged(bundle_folder: Path) -> None:
@@ -134,6 +144,40 @@ def test_pipelined_requests_are_answered_each_and_in_their_order(server: Server)
     unknown = GET.replace(b"/livez", b"/nothing")
     close = GET[:-2] + b"Connection: close\r\n\r\n"
     assert statuses(server.talk(b"\r\n\r\n" + GET + unknown + GET * 500 + close)) == [200, 404] + [200] * 501
+
+
+@pytest.mark.parametrize("fields", [b"", b"Content-Length: 0\r\n", b"Expect: 100-continue\r\n"])
+def test_who_sends_no_body_waits_for_nothing(bundle_folder: Path, fields: bytes) -> None:
+    """Each would otherwise be worked on until its time was up, and keep others out."""
+    with running("facepair", bundle_folder, max_in_flight=1, request_timeout=600) as (address, process):
+        server = Server(address, process)
+        for _ in range(2):
+            answer = server.talk(POST + fields + b"Connection: close\r\n\r\n")
+            assert (statuses(answer), code(answer)) == ([400], "multipart_invalid")
+
+
+@pytest.mark.anyio
+async def test_of_empty_lines_that_arrive_together_each_is_no_work_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    take_head = Connection._take_head
+
+    def noted(connection: Connection, data: bytes) -> bytes:
+        pieces.append(data)
+        return take_head(connection, data)
+
+    monkeypatch.setattr(Connection, "_take_head", noted)
+    connections = Connections(Settings(), lambda _: None, lambda _: False)
+    config = uvicorn.Config(FastAPI(), log_config=None)
+    served = partial(Connection, connections, config=config, server_state=ServerState(), app_state={})
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, connection = await asyncio.get_running_loop().create_connection(served, sock=ours)
+        theirs.sendall(b"\r\n" * 30_000 + GET[:9])
+        while bytes(connection._head) != GET[:9]:
+            await asyncio.sleep(0.01)
+        transport.close()
+        await asyncio.sleep(0.01)  # it closes in a turn of its own
+    assert len(pieces) < 10
 
 
 def test_after_a_chunked_body_the_connection_ends(server: Server) -> None:
