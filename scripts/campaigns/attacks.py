@@ -1,6 +1,7 @@
 """Campaigns of starvation: what a few connections send to keep others out, and what a good client gets.
 
-Each attack goes on for a bounded time, at most at a bounded rate, and only to the service that this process started.
+Each attack goes on for a bounded time, at most at a bounded rate, and only to the service that this process started. It
+comes from a process of its own: in one event loop the good client would wait for the attacker rather than the service.
 """
 
 import asyncio
@@ -9,9 +10,11 @@ import math
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import get_context
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -168,14 +171,14 @@ CLASSES: Mapping[str, Callable[[Generator, bool], Attack]] = {
 @contextmanager
 def starvation(seed: int, bundle_name: str, seconds: float = SECONDS) -> Iterator[Run]:
     """Each case is an attack beside a good client, which must be served; its p50 and p99 are counted as a name."""
-    with serving(settings={"FACEPAIR_BUNDLE": bundle_name}) as service:
-        alone = asyncio.run(_measure(service, seed, None, seconds))
+    with serving(settings={"FACEPAIR_BUNDLE": bundle_name}) as service, _attacker() as attacker:
+        alone = asyncio.run(_measure(service, seed, seconds))
 
         def run(numbers: Sequence[int]) -> Outcome:
             outcome = Outcome()
             for number in numbers:
                 name, case = attack(seed, number)
-                found = asyncio.run(_measure(service, seed, case, seconds))
+                found = asyncio.run(_measure(service, seed, seconds, attacker, case))
                 outcome.counts["; ".join([name, *found.cells(alone)])] += 1
                 outcome.faults.extend(f"case {number}, {name}: {fault}" for fault in found.faults(alone))
             return outcome
@@ -220,28 +223,35 @@ class Measured:
             yield "not ready within a second"
 
 
-async def _measure(service: Running, seed: int, case: Attack | None, seconds: float) -> Measured:
+@contextmanager
+def _attacker() -> Iterator[Executor]:
+    """A process that has loaded what attacking needs."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as attacker:
+        attacker.submit(time.monotonic).result()
+        yield attacker
+
+
+def _carry_out(case: Attack, address: str, ends: float) -> int:
+    """Bytes sent until then, by the clock that all processes share."""
+    purse = Purse(ends)
+    asyncio.run(case.run(address, purse))
+    return purse.sent
+
+
+async def _measure(
+    service: Running, seed: int, seconds: float, attacker: Executor | None = None, case: Attack | None = None
+) -> Measured:
     purse = Purse(time.monotonic() + seconds)
     idle = service.megabytes()
-    async with _ended(case.run(service.address, purse) if case else asyncio.sleep(0)):
-        asked = asyncio.create_task(_ask(service, seed, purse))
-        ready, most = [], idle
-        while purse.open:
-            ready.append(await asyncio.to_thread(_ready, service.address))
-            most = max(most, service.megabytes())
-            await asyncio.sleep(_EVERY_SECONDS)
-        return Measured(await asked, ready, idle, most, purse.sent / 1e6)
-
-
-@asynccontextmanager
-async def _ended(work: Awaitable[None]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    sent = attacker.submit(_carry_out, case, service.address, purse.ends) if attacker and case else None
+    asked = asyncio.create_task(_ask(service, seed, purse))
+    ready, most = [], idle
+    while purse.open:
+        ready.append(await asyncio.to_thread(_ready, service.address))
+        most = max(most, service.megabytes())
+        await asyncio.sleep(_EVERY_SECONDS)
+    answers = await asked
+    return Measured(answers, ready, idle, most, (await asyncio.wrap_future(sent) if sent else 0) / 1e6)
 
 
 async def _ask(service: Running, seed: int, purse: Purse) -> list[Answer]:

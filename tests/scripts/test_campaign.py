@@ -1,6 +1,7 @@
 """A short run of each robustness campaign; and that they can be cut, resumed, repeated, and do find faults."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,11 @@ def test_beside_each_attack_a_good_client_is_served(bundle_folder: Path) -> None
     assert len(outcome.counts) == 2 * classes
     assert all(len(name.split("; ")) == len(attacks.COLUMNS) for name in outcome.counts)
     assert not [fault for fault in outcome.faults if "good client" in fault or "memory" in fault]
+
+
+def test_the_good_client_shares_no_process_with_the_attacker() -> None:
+    with attacks._attacker() as attacker:
+        assert attacker.submit(os.getpid).result() != os.getpid()
 
 
 def test_the_search_for_expensive_pictures_tells_the_worst_of_each_format(
