@@ -351,6 +351,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
                 self._refuse(RequestTimeoutError())
             else:
                 self.transport.close()
+                self._enter(State.LINGERING)  # its last answer may be on the way still, but not for ever
         else:
             self.transport.abort()
 

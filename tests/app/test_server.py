@@ -253,6 +253,30 @@ def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
         assert len(rest(connection)) < 8 * 1_000_000
 
 
+def test_who_takes_nothing_of_a_whole_answer_is_cut_off_too(bundle_folder: Path) -> None:
+    with (
+        running("facepair", bundle_folder, header_timeout=1, body_timeout=1) as (address, process),
+        ExitStack() as stack,
+    ):
+        descriptors = Path(f"/proc/{process.pid}/fd")
+        before = len([*descriptors.iterdir()])
+        for _ in range(10):
+            stack.enter_context(reads_nothing(address, b"/openapi.json"))
+        until(lambda: len([*descriptors.iterdir()]) > before + 5)
+        until(lambda: len([*descriptors.iterdir()]) <= before)
+
+
+@contextmanager
+def reads_nothing(address: str, path: bytes) -> Iterator[None]:
+    """A client for whose answer the kernel has room for next to nothing."""
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+        slow.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        yield
+
+
 @contextmanager
 def at_first(files: int) -> Iterator[None]:
     """Services that start meanwhile may open so many files, until they ask for more."""
@@ -266,17 +290,13 @@ def at_first(files: int) -> Iterator[None]:
 
 def test_files_that_are_taken_slowly_leave_room_for_others(bundle_folder: Path) -> None:
     """Each of 200 connections has the service hold a file open: it takes no more of it than the kernel has room for."""
-    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    page = b"/static-offline-docs/swagger-ui-bundle.js"
     limits = {"max_connections": 300, "body_timeout": PATIENCE, "header_timeout": PATIENCE}
     with ExitStack() as stack:
         with at_first(files=256):
             address, process = stack.enter_context(running("facepair", bundle_folder, **limits))
         for _ in range(250):
-            slow = stack.enter_context(socket.socket())
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-            slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
-            slow.sendall(page)
+            stack.enter_context(reads_nothing(address, page))
         until(lambda: len([*Path(f"/proc/{process.pid}/fd").iterdir()]) > 2 * 200)
         assert httpx.post(f"{address}/embed", files={"image": PICTURE}, timeout=PATIENCE).status_code == 200
         process.terminate()
@@ -381,6 +401,22 @@ def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
         "Server(uvicorn.Config(None), Admission(1, 1), 0.5).handle_exit(signal.SIGTERM, None); time.sleep(600)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False).returncode == -signal.SIGALRM
+
+
+def test_what_is_there_from_the_start_is_never_searched_for_garbage() -> None:
+    code = (
+        "import asyncio, gc, uvicorn; from app.admission import Admission; from app.server import Server\n"
+        "from fastapi import FastAPI\n"
+        "config = uvicorn.Config(FastAPI(), port=0, log_config=None)\n"
+        "config.load()\n"
+        "server = Server(config, Admission(1, 1), 1)\n"
+        "server.lifespan = config.lifespan_class(config)\n"
+        "asyncio.run(server.startup())\n"
+        "print(gc.get_freeze_count(), len(gc.get_objects()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=True, capture_output=True, text=True)
+    frozen, searched = map(int, found.stdout.split())
+    assert frozen > 10 * searched
 
 
 def test_room_for_connections_is_made_or_their_number_lowered(caplog: pytest.LogCaptureFixture) -> None:
