@@ -21,6 +21,7 @@ import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.addresses import client_at
 from app.admission import SHARE
 from app.bounded_request import HeadError, RequestTimeoutError
 from app.errors import kind_of, problem_response
@@ -46,7 +47,7 @@ class State(Enum):
 class Connections:
     """All connections of one server: what they share, and who has to go when there are too many.
 
-    `is_proxy`: whether an address stands for many clients.
+    `is_proxy`: whether many clients come from an address.
     """
 
     def __init__(self, settings: Settings, record: Record, is_proxy: Callable[[str], bool]) -> None:
@@ -77,7 +78,7 @@ class Connections:
         share = math.ceil(SHARE * most)
         if len(self._by_progress) <= share:
             return  # what follows looks at each of them
-        own = [connection for connection in self._by_progress if connection.address == newcomer.address]
+        own = [connection for connection in self._by_progress if connection.shares_as == newcomer.shares_as]
         if len(own) > share and not self._is_proxy(newcomer.address):
             self._break_off(own)
         elif len(self._by_progress) > most:
@@ -107,6 +108,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._half_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self.state = State.HEAD
+        self.shares_as = ""
 
     @property
     def waits_for_us(self) -> bool:
@@ -120,6 +122,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         HttpToolsProtocol.connection_made(self, transport)
+        self.shares_as = client_at(self.address)
         self._connections.touch(self)
         self._enter(State.HEAD)
         self._connections.make_room(self)
@@ -265,7 +268,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = self  # whose `close` lets the client read the answer first
-        self._connections.starts.add(self.address, partial(self._begin, app, cycle))
+        self._connections.starts.add(self.shares_as, partial(self._begin, app, cycle))
 
     def _begin(self, app: Any, cycle: Any) -> None:
         if not cycle.disconnected:

@@ -66,7 +66,7 @@ class Gate:
         context = request.context
         with self._admission.admit(context.shares_as, request.declared_length, request.give_up) as ticket:
             if self._quota:
-                self._quota.take(context.caller or "")
+                self._quota.take(context.shares_as)
             request.on_bytes = lambda size: self._admission.charge(ticket, size)
             request.on_whole = lambda: self._admission.start_work(ticket)
             await request.run(self._inner)

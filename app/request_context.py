@@ -10,6 +10,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from app.addresses import client_at
 from app.inference.verifier import Timings
 from app.keys import KEYLESS
 
@@ -41,7 +42,7 @@ class RequestContext:
     @property
     def shares_as(self) -> str:
         """Whose share of all room the request takes from: the key's, or without one the address's."""
-        return self.address if self.caller in (None, KEYLESS) else self.caller
+        return client_at(self.address) if self.caller in (None, KEYLESS) else self.caller
 
     @property
     def seconds(self) -> float:

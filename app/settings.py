@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
         "127.0.0.1,::1", description="Addresses or networks, comma-separated, whose X-Forwarded-For is believed"
     )
-    requests_per_minute: int | None = Field(None, description="Quota of each key; unset: none", ge=1)
+    requests_per_minute: int | None = Field(
+        None, description="Quota of each key, or without keys of each address; unset: none", ge=1
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, at least")
     threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1, le=256)
     max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)

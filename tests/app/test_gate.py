@@ -230,6 +230,13 @@ async def test_each_key_has_its_quota(keyed: Settings) -> None:
         assert (await Call([ANNA], "/model", "GET").to(service)).status == 200
 
 
+async def test_without_keys_each_address_has_its_quota(settings: Settings) -> None:
+    limits = {"requests_per_minute": 1, "allow_keyless": True}
+    async with opened(settings.model_copy(update=limits)) as service:
+        answers = [await Call(client=client).to(service) for client in ("192.0.2.1", "192.0.2.1", "192.0.2.2")]
+        assert [answer.status for answer in answers] == [200, 429, 200]
+
+
 async def test_a_clock_that_jumps_gives_no_quota_and_ends_no_request(
     keyed: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
