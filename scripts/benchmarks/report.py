@@ -27,7 +27,7 @@ def report(results: Results) -> str:
     asked, rounds, side = sum(run.asked for run in results.overloads), len(results.rounds), results.side
     return f"""# Benchmark
 
-{machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}.
+{machine.processor}, {machine.cores} cores, Python {machine.python}, {machine.engine}.
 Two JPEGs of {side} x {side} pixels to /verify, sent by a process on the same cores. Median (range) of {rounds} rounds.
 
 {summary(results)}

@@ -2,24 +2,27 @@
 
 import os
 import platform
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import msgspec
-import torch
 
 
 class Machine(msgspec.Struct, frozen=True):
     processor: str
     cores: int
     python: str
-    torch: str
+    engine: str
+    """What runs the networks, and its version."""
 
     @classmethod
     def here(cls) -> Self:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
-        return cls(name, os.cpu_count() or 1, platform.python_version(), str(torch.__version__))
+        engine = "openvino" if find_spec("openvino") else "torch"
+        return cls(name, os.cpu_count() or 1, platform.python_version(), f"{engine} {version(engine)}")
 
 
 class LoopFigures(msgspec.Struct, frozen=True):

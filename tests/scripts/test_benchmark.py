@@ -103,7 +103,7 @@ def results() -> Results:
         return Round({"a": 10 * speed, "b": 20 * speed}, 80 / speed, callers, figures(6 * speed, p99=400))
 
     overloads = [Overload(times, 1000, 100, 899, 1, 0.95, 900, 12.4, 0.2) for times in (2, 10)]
-    machine = Machine("a processor", 2, "3.11", "2.13")
+    machine = Machine("a processor", 2, "3.11", "openvino 2026.4")
     return Results(machine, 500, 8, [measured(1), measured(2), measured(0.5)], overloads, 2.4, (300, 310), (1, 6), 900)
 
 
