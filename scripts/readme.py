@@ -11,7 +11,6 @@ import msgspec
 import reproduce
 import terminal
 from benchmarks import peers_report, people_report, report
-from benchmarks.peers_report import Peers
 from benchmarks.people_report import PeopleResults
 from benchmarks.results import Results
 from campaigns import attacks, expensive_pictures
@@ -97,7 +96,7 @@ def people() -> str:
 
 
 def peers() -> str:
-    results = msgspec.json.decode((RESULTS / "peers.json").read_bytes(), type=Peers)
+    results = peers_report.read(RESULTS)
     machine, side, rounds = results.machine, results.side, len(results.peers[0].rounds)
     return (
         f"`make benchmark` on {machine.processor}, {machine.cores} cores, which the client shares. Pairs of JPEGs of "

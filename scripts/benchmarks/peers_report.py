@@ -22,18 +22,21 @@ class Accuracy(msgspec.Struct, frozen=True):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """One service. `rounds`: closed loops by callers; `first_answer`: seconds from the start; sizes in megabytes:
-    resident after the load, and installed; `faceless`, `hostile`: how often each answer came; `alive`: at the end."""
+    """One service. `faceless`, `hostile`: how often each answer came; `alive`: at the end.
+
+    Its speed is measured apart. `rounds`: closed loops by callers; `first_answer`: seconds from the start; sizes in
+    megabytes: resident after the load, and installed.
+    """
 
     name: str
-    rounds: list[dict[int, LoopFigures]]
-    first_answer: float
-    megabytes: float
-    installed: float
     accuracy: Accuracy
     faceless: dict[str, int]
     hostile: dict[str, int]
     alive: bool
+    rounds: list[dict[int, LoopFigures]] = []
+    first_answer: float = 0.0
+    megabytes: float = 0.0
+    installed: float = 0.0
 
 
 class Peers(msgspec.Struct, frozen=True):
@@ -42,6 +45,10 @@ class Peers(msgspec.Struct, frozen=True):
     machine: Machine
     side: int
     peers: list[Peer]
+
+
+def read(folder: Path) -> Peers:
+    return msgspec.json.decode((folder / "peers.json").read_bytes(), type=Peers)
 
 
 def save(results: Peers, folder: Path) -> None:

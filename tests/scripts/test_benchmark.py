@@ -136,7 +136,7 @@ def test_the_plain_service_is_where_it_is_looked_for() -> None:
 def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
     def peer(name: str, speeds: list[float], **answers: int) -> Peer:
         rounds = [{n: LoopFigures(speed * n, 100, 200, 0, {}, 0.1) for n in (1, 16)} for speed in speeds]
-        return Peer(name, rounds, 1.25, 300, 900, Accuracy(0.993, 0.01, 2), {"same": 3}, answers, True)
+        return Peer(name, Accuracy(0.993, 0.01, 2), {"same": 3}, answers, True, rounds, 1.25, 300, 900)
 
     ours, other = peer("ours", [2, 4, 6]), peer("other", [1, 4, 2], **{"200": 4, "422": 1, "500": 2, "TimeoutError": 1})
     compared = Peers(results().machine, 500, [ours, other])
@@ -147,6 +147,7 @@ def test_peers_are_compared_round_by_round(tmp_path: Path) -> None:
     assert rows["hostile uploads: faults or no answer"] == "0 | 3"
     peers_report.save(compared, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"peers.json", "peers.svg"}
+    assert peers_report.read(tmp_path) == compared
 
 
 def test_what_a_gallery_costs_stands_beside_the_targets(tmp_path: Path) -> None:
