@@ -1,6 +1,6 @@
 """What runs a network: PyTorch anywhere, OpenVINO on CPUs where it is installed; knows no network and no picture."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeAlias
@@ -26,12 +26,12 @@ class EngineError(ValueError):
 
 @dataclass(frozen=True)
 class Network:
-    """`layers` writes the network down for whatever runs it: from uint8 inputs (N, ...) to its outputs.
+    """`forward` writes the network down in the layers of whatever runs it: from uint8 inputs (N, ...) to its outputs.
 
     `shape`: of one input without the batch; -1 where a side is open.
     """
 
-    layers: Callable[[Layers, Signal], tuple[Signal, ...]]
+    forward: Callable[[Layers, Signal], tuple[Signal, ...]]
     weights: Weights
     shape: tuple[int, ...]
 
@@ -66,8 +66,3 @@ def _chosen(name: EngineName, device: str) -> str:
     if name != "auto":
         return name
     return "openvino" if device == "cpu" and find_spec("openvino") else "torch"
-
-
-def open_sides(shape: Sequence[int], side: int) -> list[int]:
-    """The shape with `side` where it is open."""
-    return [side if length < 0 else length for length in shape]

@@ -65,7 +65,7 @@ class OpenVino:
 
 def _graph_of(network: Network) -> Any:
     layers, inputs = GraphLayers(network.weights), graph.parameter([1, *network.shape], np.uint8)
-    outputs = network.layers(layers, inputs)
+    outputs = network.forward(layers, inputs)
     layers.check_all_taken()
     return Model(list(outputs), [inputs])
 

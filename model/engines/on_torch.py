@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from model.engines import EngineError, Network, Run, Weights, open_sides
+from model.engines import EngineError, Network, Run, Weights
 
 _OPEN = 64  # pixels along an open side of the input that a network is tried with
 _BATCH = 256
@@ -32,7 +32,7 @@ class Torch:
         def run(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
             with computing_on(self._threads), torch.inference_mode():
                 parts = torch.from_numpy(inputs).split(_BATCH)
-                results = [network.layers(layers, part.to(self._device)) for part in parts]
+                results = [network.forward(layers, part.to(self._device)) for part in parts]
                 return tuple(torch.cat(outputs).cpu().numpy() for outputs in zip(*results, strict=True))
 
         return run
@@ -60,9 +60,10 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 
 def _try(network: Network, tensors: Mapping[str, Tensor]) -> None:
-    """Runs the network without numbers: shapes only. Raises RuntimeError where they do not fit."""
+    """Runs the network on shapes alone. Raises RuntimeError where they do not fit."""
     layers = TorchLayers({name: tensor.to("meta") for name, tensor in tensors.items()})
-    network.layers(layers, torch.empty(1, *open_sides(network.shape, _OPEN), dtype=torch.uint8, device="meta"))
+    sides = [_OPEN if side < 0 else side for side in network.shape]
+    network.forward(layers, torch.empty(1, *sides, dtype=torch.uint8, device="meta"))
     layers.check_all_taken()
 
 
