@@ -26,6 +26,8 @@ _CLOSE_SECONDS = 1
 """For connections to close once all work is done."""
 _BACKLOG = 128
 """Connections that are accepted in one go."""
+_WAITING = 1024
+"""Connections that may wait for that: of any more the kernel drops the first packet, sent again only after a second."""
 _DESCRIPTORS_EACH = 2
 """Of a connection: its socket, and the file that it takes its time to read."""
 _OTHER_DESCRIPTORS = 128
@@ -94,6 +96,8 @@ class Server(uvicorn.Server):
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             signal.signal(signal.SIGHUP, self.handle_exit)
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_WAITING)  # again: asyncio accepts as many in one go as it lets wait
         # Of what is there now all stays. To look through it for garbage took 0.16 s, in which nobody was answered.
         gc.collect()
         gc.freeze()

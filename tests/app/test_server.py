@@ -395,6 +395,18 @@ def test_a_flood_of_one_address_is_begun_in_turn_with_the_requests_of_others(bun
             assert after - before < 1_000  # if all of them began in one turn, it would be over 3,000
 
 
+def test_hundreds_may_connect_while_the_service_is_busy(bundle_folder: Path) -> None:
+    with running("facepair", bundle_folder, max_connections=600) as (address, process), ExitStack() as stack:
+        server = Server(address, process)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = [stack.enter_context(server.connect()) for _ in range(300)]
+        finally:
+            process.send_signal(signal.SIGCONT)
+        waiting[-1].sendall(GET)
+        assert waiting[-1].recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_whatever_hangs_after_sigterm_the_process_ends_in_its_time() -> None:
     code = (
         "import signal, time, uvicorn; from app.admission import Admission; from app.server import Server\n"
