@@ -300,7 +300,11 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         if self.is_closing() or self._half_closed:
             self.transport.close()
             return
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has reset it already
+            self.transport.abort()
+            return
         self._enter(State.LINGERING)
         self.flow.resume_reading()
 

@@ -159,6 +159,8 @@ async def list_people(
 ) -> shapes.People:
     """Gives people in the order of their ids, page by page; whoever is there all the while is on exactly one page."""
     after = _after(cursor)
+    if "\0" in after + prefix:  # which no id has, and PostgreSQL does not take
+        raise uploads.InvalidParameterError
     page = await threads.run(lambda: gallery.register.people(limit, after, prefix))
     response.headers["Cache-Control"] = "no-store"
     return shapes.People(

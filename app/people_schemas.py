@@ -1,7 +1,7 @@
 """The public shapes of people: what an enrolment and a search answer, as clients read it in OpenAPI."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -46,6 +46,14 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def _in_utc(time: datetime) -> datetime:
+    """Raises ValueError where it is after the year 9999 there, or before the first."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError from None
+
+
 class ProfileRequest(BaseModel):
     """What you say of a person; all of it may be left out. It is kept encrypted, like the vectors."""
 
@@ -61,7 +69,7 @@ class ProfileRequest(BaseModel):
     consent_reference: str | None = Field(
         default=None, max_length=200, description="Where the person's consent is filed", examples=["form 2026-17"]
     )
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
         default=None,
         description="From then on the person is not found, and is erased soon after",
         examples=["2027-08-01T00:00:00Z"],

@@ -1,6 +1,7 @@
 """Which bytes belong to which request, and that each client reads its answer; on real sockets."""
 
 import asyncio
+import errno
 import http.client
 import json
 import re
@@ -345,3 +346,28 @@ def test_a_reset_in_the_middle_of_anything_harms_nobody(server: Server, sent: in
     while server.metric("facepair_requests_in_flight") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert server.metric("facepair_requests_in_flight") == 0
+
+
+@pytest.mark.anyio
+async def test_who_has_reset_the_connection_is_no_fault_when_it_is_closed() -> None:
+    reset: list[str] = []
+
+    class Reset(asyncio.Transport):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            """Into the void."""
+
+        def is_closing(self) -> bool:
+            return False
+
+        def write_eof(self) -> None:
+            raise OSError(errno.ENOTCONN, "not connected")
+
+        def abort(self) -> None:
+            reset.append("aborted")
+
+    connections = Connections(Settings(), lambda _: None, lambda _: False)
+    config = uvicorn.Config(FastAPI(), log_config=None)
+    connection = Connection(connections, config=config, server_state=ServerState(), app_state={})
+    connection.connection_made(Reset())
+    connection._take(b"nonsense\r\n\r\n")
+    assert reset == ["aborted"]

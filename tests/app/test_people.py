@@ -190,6 +190,9 @@ async def test_a_change_asks_for_what_was_seen(people: httpx.AsyncClient) -> Non
     assert (await people.get("/people/E1")).json()["display_name"] == "B"
 
 
+NOBODYS = ({"prefix": "\0"}, {"cursor": "RTEA"})  # the latter is E1 and a zero byte
+
+
 async def test_people_come_in_pages(people: httpx.AsyncClient) -> None:
     for number in range(5):
         await people.put(f"/people/E{number}", json={})
@@ -198,7 +201,7 @@ async def test_people_come_in_pages(people: httpx.AsyncClient) -> None:
     rest = (await people.get("/people", params={"limit": 3, "prefix": "E", "cursor": first["next_cursor"]})).json()
     assert [p["person_id"] for p in first["people"] + rest["people"]] == [f"E{number}" for number in range(5)]
     assert rest["next_cursor"] is None
-    for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "ä"}, {"cursor": "x"}, {"limit": "many"}):
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "ä"}, {"cursor": "x"}, {"limit": "many"}, *NOBODYS):
         assert problem(await people.get("/people", params=wrong)) == (422, "invalid_parameter")
 
 
@@ -211,6 +214,7 @@ async def test_people_come_in_pages(people: httpx.AsyncClient) -> None:
         {"metadata": {"x": "y" * 4096}},
         {"expires_at": "2026-01-01T00:00:00"},
         {"expires_at": "soon"},
+        {"expires_at": "9999-12-31T23:59:59-23:59"},
     ],
 )
 async def test_a_profile_that_makes_no_sense_is_refused(people: httpx.AsyncClient, body: object) -> None:
