@@ -4,11 +4,15 @@ A page that has its own name resolved to this machine (DNS rebinding) shows in H
 shows in Origin or Sec-Fetch-Site. Other clients send neither.
 """
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\s:/?#@\[\]\\]+)(:\d*)?")
+"""Nothing else is a host (RFC 9110, 7.2), though one may be made out in it: `localhost/evil.example`."""
 
 
 class OriginError(Exception):
@@ -33,11 +37,8 @@ class Origins:
             raise OriginError
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        name = name.rstrip(".")
+        found = _HOST.fullmatch(host.lower())
+        name = found["name"].strip("[]").rstrip(".") if found else ""
         return name in self._names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 

@@ -390,6 +390,21 @@ async def test_a_head_over_the_limit_is_refused(short: FastAPI) -> None:
         assert call.read == 0
 
 
+async def test_for_a_path_longer_than_any_nothing_is_looked_for(short: FastAPI) -> None:
+    asked: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await short(scope, receive, send)
+
+    state = short.state
+    gate = Gate(inner, settings=state.settings, keys=Keys({}), admission=state.admission, record=state.record)
+    for path in ("/page/" + "a/" * 600, "/static-offline-docs/" + "../" * 400, "/page/page.js"):
+        call = await Call(path=path, method="GET").to(gate)  # type: ignore[arg-type] # is called as a service is
+        assert call.status == 200 or call.is_refused(404, "not_found")
+    assert asked == ["/page/page.js"]
+
+
 @pytest.mark.parametrize("sent", [0, 99, len(BODY) - 1])
 async def test_a_body_that_stalls_is_given_up(short: FastAPI, sent: int) -> None:
     began = time.monotonic()
@@ -609,6 +624,11 @@ STRANGE = [
     "facepair",
     "",
     "[::1",
+    "[::1].evil.example",
+    "evil.example@localhost",
+    "localhost/evil.example",
+    "localhost#evil.example",
+    "local\thost",
 ]
 
 
