@@ -65,7 +65,7 @@ def finder_of(bundle: Bundle, engine_name: EngineName = "auto") -> FaceFinder:
     if detector is None:
         return WholePicture(crop)
     if isinstance(detector, MtcnnSpec):
-        engine("torch", device="cpu")  # is there; bundles of today can do without
+        engine("torch")  # says so where it is not installed; bundles of today can do without
         from model.faces.mtcnn import Mtcnn
 
         return AlignedFaceFinder(Mtcnn(bundle.detector_weights, detector.search), as_detected, crop)

@@ -78,15 +78,11 @@ class Index:
 
     def search(self, query: Vector, limit: int) -> Found:
         """Compares with everybody."""
-        return self.search_many([query], limit)[0]
-
-    def search_many(self, queries: Sequence[Vector], limit: int) -> list[Found]:
-        """Compares each with everybody; many at once cost less than one by one."""
         self.refresh()
-        return self.search_refreshed(queries, limit)
+        return self.search_refreshed([query], limit)[0]
 
     def search_refreshed(self, queries: Sequence[Vector], limit: int) -> list[Found]:
-        """As search_many, among who was there at the last refresh or has come since."""
+        """As search, among who was there at the last refresh or came since. Many at once cost less than one by one."""
         with self._refreshed():
             return self._found(queries, limit)
 

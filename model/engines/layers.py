@@ -1,7 +1,7 @@
 """What networks are written in: the few layers that ours are made of, for either engine. Knows no network."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 Signal: TypeAlias = Any
 """What goes from layer to layer, in the engine's own type: (N, channels, height, width), or (N, values)."""
@@ -76,3 +76,30 @@ class Layers(Protocol):
 
     def parted(self, x: Signal) -> tuple[Signal, Signal]:
         """The halves of a batch."""
+
+
+class _Shaped(Protocol):
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+
+Array = TypeVar("Array", bound=_Shaped)
+
+
+class OfWeights(Generic[Array]):
+    """What layers are made of in either engine: each takes weights by name, of the shape that it has."""
+
+    def __init__(self, weights: Mapping[str, Array]) -> None:
+        self._weights = weights
+        self._taken: set[str] = set()
+
+    def _weight(self, name: str, *shape: int) -> Array:
+        if name not in self._weights or tuple(self._weights[name].shape) != shape:
+            raise RuntimeError(f"there is no '{name}' of shape {shape}")
+        self._taken.add(name)
+        return self._weights[name]
+
+    def check_all_taken(self) -> None:
+        """Raises RuntimeError where there are weights that the network does not have."""
+        if unknown := self._weights.keys() - self._taken:
+            raise RuntimeError(f"the network has no '{min(unknown)}'")

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.engines import Network, Run, Weights
+from model.engines import Network, Run
+from model.engines.layers import OfWeights
 
 # OpenVINO can do without its tools. To import them reports it to Google Analytics, and leaves an id in the home folder.
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
@@ -70,23 +71,13 @@ def _graph_of(network: Network) -> Any:
     return Model(list(outputs), [inputs])
 
 
-class GraphLayers:
+class GraphLayers(OfWeights[NDArray[np.floating[Any]]]):
     """Adds each layer to a graph when it is written down."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._weights = dict(weights)
-
-    def _weight(self, name: str, *shape: int, seen_as: Sequence[int] | None = None) -> Node:
+    def _constant(self, name: str, *shape: int, seen_as: Sequence[int] | None = None) -> Node:
         """`seen_as`: the shape that the graph's layer wants it in."""
-        array = self._weights.pop(name, None)
-        if array is None or array.shape != shape:
-            raise RuntimeError(f"there is no '{name}' of shape {shape}")
-        return graph.constant(array.astype(np.float32).reshape(seen_as or shape), shared_memory=True)
-
-    def check_all_taken(self) -> None:
-        """Raises RuntimeError where there are weights that the network does not have."""
-        if self._weights:
-            raise RuntimeError(f"the network has no '{min(self._weights)}'")
+        array = self._weight(name, *shape).astype(np.float32).reshape(seen_as or shape)
+        return graph.constant(array, shared_memory=True)
 
     def convolution(
         self,
@@ -101,18 +92,18 @@ class GraphLayers:
     ) -> Node:
         where = ([stride] * 2, [padding] * 2, [padding] * 2, [1, 1])
         if depthwise:
-            weight = self._weight(f"{name}.weight", outputs, 1, size, size, seen_as=(outputs, 1, 1, size, size))
+            weight = self._constant(f"{name}.weight", outputs, 1, size, size, seen_as=(outputs, 1, 1, size, size))
             found = graph.group_convolution(x, weight, *where)
         else:
-            found = graph.convolution(x, self._weight(f"{name}.weight", outputs, _channels(x), size, size), *where)
-        return graph.add(found, self._weight(f"{name}.bias", outputs, seen_as=(1, outputs, 1, 1)))
+            found = graph.convolution(x, self._constant(f"{name}.weight", outputs, _channels(x), size, size), *where)
+        return graph.add(found, self._constant(f"{name}.bias", outputs, seen_as=(1, outputs, 1, 1)))
 
     def dense(self, x: Node, name: str, outputs: int, *, bias: bool = True) -> Node:
-        found = graph.matmul(x, self._weight(f"{name}.weight", outputs, _channels(x)), False, True)
-        return graph.add(found, self._weight(f"{name}.bias", outputs)) if bias else found
+        found = graph.matmul(x, self._constant(f"{name}.weight", outputs, _channels(x)), False, True)
+        return graph.add(found, self._constant(f"{name}.bias", outputs)) if bias else found
 
     def prelu(self, x: Node, name: str) -> Node:
-        return graph.prelu(x, self._weight(f"{name}.weight", _channels(x)))
+        return graph.prelu(x, self._constant(f"{name}.weight", _channels(x)))
 
     def relu(self, x: Node) -> Node:
         return graph.relu(x)

@@ -1,6 +1,6 @@
 """Runs networks by PyTorch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.engines import EngineError, Network, Run, Weights
+from model.engines.layers import OfWeights
 
 _OPEN = 64  # pixels along an open side of the input that a network is tried with
 _BATCH = 256
@@ -30,12 +31,19 @@ class Torch:
         layers = TorchLayers({name: tensor.to(self._device) for name, tensor in tensors.items()})
 
         def run(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-            with computing_on(self._threads), torch.inference_mode():
-                parts = torch.from_numpy(inputs).split(_BATCH)
-                results = [network.forward(layers, part.to(self._device)) for part in parts]
-                return tuple(torch.cat(outputs).cpu().numpy() for outputs in zip(*results, strict=True))
+            with computing_on(self._threads):
+                return in_batches(lambda part: network.forward(layers, part), inputs, self._device)
 
         return run
+
+
+def in_batches(
+    compute: Callable[[Tensor], tuple[Tensor, ...]], inputs: NDArray[np.uint8], device: str = "cpu"
+) -> tuple[NDArray[np.float32], ...]:
+    """What `compute` gives for all inputs, stacked; a bounded number at a time, and nothing is kept for training."""
+    with torch.inference_mode():
+        results = [compute(part.to(device)) for part in torch.from_numpy(inputs).split(_BATCH)]
+        return tuple(torch.cat(outputs).cpu().numpy() for outputs in zip(*results, strict=True))
 
 
 @contextmanager
@@ -67,23 +75,12 @@ def _try(network: Network, tensors: Mapping[str, Tensor]) -> None:
     layers.check_all_taken()
 
 
-class TorchLayers:
+class TorchLayers(OfWeights[Tensor]):
     """Computes each layer when it is written down."""
 
     def __init__(self, weights: Mapping[str, Tensor], *, training: bool = False) -> None:
-        self._weights, self._training = weights, training
-        self._taken: set[str] = set()
-
-    def _weight(self, name: str, *shape: int) -> Tensor:
-        if name not in self._weights or self._weights[name].shape != shape:
-            raise RuntimeError(f"there is no '{name}' of shape {shape}")
-        self._taken.add(name)
-        return self._weights[name]
-
-    def check_all_taken(self) -> None:
-        """Raises RuntimeError where there are weights that the network does not have."""
-        if unknown := self._weights.keys() - self._taken:
-            raise RuntimeError(f"the network has no '{min(unknown)}'")
+        super().__init__(weights)
+        self._training = training
 
     def convolution(
         self,

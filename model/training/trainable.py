@@ -1,15 +1,12 @@
 """Networks as PyTorch's optimizers want them; knows no loss and no data."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.embedding.backbones import Backbone
 from model.engines import Weights
-from model.engines.on_torch import TorchLayers, tensors_of
-
-_BATCH = 256
+from model.engines.on_torch import TorchLayers, in_batches, tensors_of
 
 
 class Trainable(nn.Module):
@@ -47,6 +44,4 @@ def weights_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
 def embed(network: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Embeddings of crops in evaluation mode."""
     network.eval()
-    with torch.inference_mode():
-        parts = [network(part) for part in torch.from_numpy(crops).split(_BATCH)]
-    return torch.cat(parts).numpy()
+    return in_batches(lambda part: (network(part),), crops)[0]
