@@ -9,10 +9,9 @@ time and a bounded piece at a time, so that no connection keeps the event loop f
 """
 
 import asyncio
-import math
 import re
 import select
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import Any
@@ -22,12 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.addresses import client_at
-from app.admission import SHARE
 from app.bounded_request import HeadError, RequestTimeoutError
 from app.errors import kind_of, problem_response
 from app.framing import ChunkedBody, body_length
 from app.records import Record
 from app.request_context import RequestContext
+from app.room import Room
 from app.settings import Settings
 from app.starts import Starts
 
@@ -45,10 +44,7 @@ class State(Enum):
 
 
 class Connections:
-    """All connections of one server: what they share, and who has to go when there are too many.
-
-    `is_proxy`: whether many clients come from an address.
-    """
+    """What all connections of one server share. `is_proxy`: whether many clients come from an address."""
 
     def __init__(self, settings: Settings, record: Record, is_proxy: Callable[[str], bool]) -> None:
         self.settings = settings
@@ -61,34 +57,8 @@ class Connections:
             State.LINGERING: settings.body_timeout,
         }
         self.starts = Starts()
-        self._by_progress: dict[Connection, None] = {}
-        self._is_proxy = is_proxy
-
-    def touch(self, connection: "Connection") -> None:
-        """It has got on: of all, it is the last to go."""
-        self.discard(connection)
-        self._by_progress[connection] = None
-
-    def discard(self, connection: "Connection") -> None:
-        self._by_progress.pop(connection, None)
-
-    def make_room(self, newcomer: "Connection") -> None:
-        """Breaks off who has stood still the longest where there are too many, of all or of the newcomer's address."""
-        most = self.settings.max_connections
-        share = math.ceil(SHARE * most)
-        if len(self._by_progress) <= share:
-            return  # what follows looks at each of them
-        own = [connection for connection in self._by_progress if connection.shares_as == newcomer.shares_as]
-        if len(own) > share and not self._is_proxy(newcomer.address):
-            self._break_off(own)
-        elif len(self._by_progress) > most:
-            self._break_off(self._by_progress)
-
-    def _break_off(self, connections: "Iterable[Connection]") -> None:
-        """The first, unless the service is what it waits for."""
-        longest = next(connection for connection in connections if not connection.waits_for_us)
-        self.discard(longest)
-        longest.transport.abort()
+        self.room = Room(settings.max_connections)
+        self.is_proxy = is_proxy
 
 
 class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
@@ -106,6 +76,8 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._discarded = 0
         self._fault: Exception | None = None
         self._half_closed = False
+        self._holding = False
+        self._held = b""
         self._timer: asyncio.TimerHandle | None = None
         self.state = State.HEAD
         self.shares_as = ""
@@ -113,6 +85,9 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
     @property
     def waits_for_us(self) -> bool:
         return self.state is State.ANSWERING and not self.cycle.response_started
+
+    def break_off(self) -> None:
+        self.transport.abort()
 
     @property
     def address(self) -> str:
@@ -123,12 +98,11 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         HttpToolsProtocol.connection_made(self, transport)
         self.shares_as = client_at(self.address)
-        self._connections.touch(self)
         self._enter(State.HEAD)
-        self._connections.make_room(self)
+        self._connections.room.enter(self, of_many=self._connections.is_proxy(self.address))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
+        self._connections.room.leave(self)
         if self._timer:
             self._timer.cancel()
         HttpToolsProtocol.connection_lost(self, exc)
@@ -147,7 +121,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         return True
 
     def resume_writing(self) -> None:
-        self._connections.touch(self)
+        self._connections.room.touch(self)
         HttpToolsProtocol.resume_writing(self)
 
     # What comes in
@@ -155,7 +129,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
     def _take(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        self._connections.touch(self)
+        self._connections.room.touch(self)
         while data:
             if self.state is State.HEAD:
                 data = self._take_head(data)
@@ -282,21 +256,32 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
             return message
 
         async def send_and_close(message: Message) -> None:
-            if message["type"] == "http.response.start" and cycle.more_body:
+            self._holding = message["type"] == "http.response.start"
+            if self._holding and cycle.more_body:
                 cycle.keep_alive = False
             await send(message)
 
         await app(scope, receive_or_fail, send_and_close)
 
     def write(self, data: bytes) -> None:
-        self._connections.touch(self)
-        self.transport.write(data)
+        """A head goes together with what follows it: to send is a third of what a refusal costs."""
+        self._connections.room.touch(self)
+        self._held += data
+        if not self._holding:
+            self._send_held()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self.transport.write(held)
 
     def is_closing(self) -> bool:
         return self.state is State.LINGERING or self.transport.is_closing()
 
     def close(self) -> None:
         """Half-closes; were the client still sending, a full close would reset what it has not read of the answer."""
+        if not self.is_closing():
+            self._send_held()
         if self.is_closing() or self._half_closed:
             self.transport.close()
             return
@@ -312,6 +297,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.is_closing():
             return
+        self._send_held()  # an answer to HEAD ends without a body
         self._enter(State.HEAD)
         self.parser = httptools.HttpRequestParser(self)
         if self._ahead:
@@ -338,8 +324,8 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         response = problem_response(error, context.id)
         headers = [*self.server_state.default_headers, *response.raw_headers]
         lines = [b"%s: %s\r\n" % header for header in headers if header[0].lower() != b"connection"]
-        self.write(STATUS_LINE[response.status_code] + b"".join(lines) + b"connection: close\r\n\r\n")
-        self.write(bytes(response.body))
+        head = STATUS_LINE[response.status_code] + b"".join(lines) + b"connection: close\r\n\r\n"
+        self.write(head + bytes(response.body))
         self.close()
         context.status, context.code = response.status_code, kind_of(error).code
         self._connections.record(context)
@@ -348,6 +334,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _enter(self, state: State) -> None:
         self.state = state
+        self._connections.room.touch(self)
         if self._timer:
             self._timer.cancel()
         self._timer = self.loop.call_later(self._connections.seconds[state], self._expire)

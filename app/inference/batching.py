@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Self, TypeVar
 
+from model.engines.priority import give_way
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -195,6 +197,7 @@ class Batcher(Generic[Item, Result]):
         return await pending.answer
 
     def _work(self) -> None:
+        give_way()
         while batch := self._queue.take(self._max_batch):
             self._run(batch)
 

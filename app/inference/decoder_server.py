@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from app.inference import decoder_process
 from app.inference.decoder_process import ChildLimits
+from model.engines.priority import give_way
 from model.images import ImageLimits
 
 COMMAND = struct.Struct("!i")
@@ -22,6 +23,7 @@ REPLY = struct.Struct("!i")
 
 def serve(control: socket.socket, limits: ImageLimits, child: ChildLimits) -> None:
     """Does what it is told on `control` until that is closed. The children live on: each has its own channel."""
+    give_way()  # and so do the children
     gc.freeze()  # children share these pages as long as nobody writes to them
     control.sendall(REPLY.pack(0))  # ready
     while True:

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
+from model.engines.priority import give_way
 from model.faces.face import Face, FaceFinder, face_in, faces_in
 from model.images import WorkingCopy
 
@@ -13,7 +14,7 @@ class FinderPool:
 
     def __init__(self, finder: FaceFinder, threads: int) -> None:
         self._finder = finder
-        self._pool = ThreadPoolExecutor(threads, "find")
+        self._pool = ThreadPoolExecutor(threads, "find", give_way)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.engines import Network, Run
 from model.engines.layers import OfWeights
+from model.engines.priority import give_way
 
 # OpenVINO can do without its tools. To import them reports it to Google Analytics, and leaves an id in the home folder.
 sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
@@ -55,7 +56,7 @@ class OpenVino:
             free.append(request)
             return outputs
 
-        pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        pool = ThreadPoolExecutor(self._threads, initializer=give_way) if self._threads > 1 else None
 
         def run(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
             results = pool.map(run_one, inputs) if pool and len(inputs) > 1 else map(run_one, inputs)
