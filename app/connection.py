@@ -181,6 +181,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         if not self._head_ends or self.parser.get_method() == b"CONNECT":
             raise HeadError
         self._length = body_length(self.headers, self.parser.get_http_version())
+        self.expect_100_continue &= self.parser.get_http_version() != "1.0"  # which knows no such answer
         self._split_target()
         self._chunks = ChunkedBody(self._connections.settings.max_header_bytes) if self._length is None else None
         self._fault = None

@@ -30,10 +30,9 @@ class Origins:
         host = headers.get("host")
         if host is not None and not self._is_ours(host):
             raise OriginError
-        if headers.get("sec-fetch-site") == "cross-site":
+        if any(site.lower() == "cross-site" for site in headers.getlist("sec-fetch-site")):
             raise OriginError
-        origin = headers.get("origin")
-        if origin is not None and _authority(origin) != (host or "").lower():
+        if any(_authority(origin) != (host or "").lower() for origin in headers.getlist("origin")):
             raise OriginError
 
     def _is_ours(self, host: str) -> bool:

@@ -146,10 +146,8 @@ def test_the_example_is_an_answer_of_the_shipped_bundle() -> None:
     assert answer.same == (answer.distance <= answer.threshold)
 
 
-def test_each_campaign_has_a_committed_run_without_a_fault_but_for_two_waits_under_attack() -> None:
-    waits = {
-        "starvation": [f"case {case}: p99 more than ten times that alone" for case in ("5, floods", "6, tiny chunks")]
-    }
+def test_each_campaign_has_a_committed_run_without_a_fault_but_for_one_wait_under_attack() -> None:
+    waits = {"starvation": ["case 5, floods: p99 more than ten times that alone"]}
     for name in campaign.CAMPAIGNS:
         path = RESULTS / "campaigns" / f"{name}.json"
         assert msgspec.json.decode(path.read_bytes(), type=campaign.State).faults == waits.get(name, [])

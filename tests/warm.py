@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 LOADED = (
+    "app.asking",
     "app.cli",
     "app.main",
     "matplotlib.figure",

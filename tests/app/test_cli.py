@@ -9,7 +9,7 @@ import makers
 import pytest
 from services import running
 
-from app import cli
+from app import asking, cli
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def pictures(tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_ends_with_0_for_same_and_1_for_different(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["verify", pictures[0], pictures[1]]) == cli.SAME
+    assert cli.main(["verify", pictures[0], pictures[1]]) == asking.SAME
     assert capsys.readouterr().out.startswith("same person: distance 0.0000, threshold ")
-    assert cli.main(["verify", pictures[0], pictures[2], "--fmr", "0.01", "--json"]) == cli.DIFFERENT
+    assert cli.main(["verify", pictures[0], pictures[2], "--fmr", "0.01", "--json"]) == asking.DIFFERENT
     answer = json.loads(capsys.readouterr().out)
     assert (answer["same"], answer["operating_point"]["fmr"]) == (False, 0.01)
 
@@ -47,7 +47,7 @@ def test_a_key_is_sent(pictures: list[str], bundle_folder: Path, tmp_path: Path)
     key.write_text("s3cret\n")
     keys.write_text(f"{hashlib.sha256(b's3cret').hexdigest()} anna\n")
     with running("facepair", bundle_folder, api_keys_file=keys) as (address, _):
-        assert cli.main(["embed", pictures[0], "--url", address]) == cli.ERROR
+        assert cli.main(["embed", pictures[0], "--url", address]) == asking.ERROR
         assert cli.main(["embed", pictures[0], "--url", address, "--key-file", str(key)]) == 0
 
 
@@ -63,7 +63,7 @@ def test_a_key_is_sent(pictures: list[str], bundle_folder: Path, tmp_path: Path)
 def test_what_goes_wrong_is_one_line_and_2(
     pictures: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert cli.main(["verify", *(argument.format(*pictures) for argument in arguments)]) == cli.ERROR
+    assert cli.main(["verify", *(argument.format(*pictures) for argument in arguments)]) == asking.ERROR
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert message in printed.err
@@ -73,14 +73,14 @@ def test_a_bad_start_is_no_answer(
     pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FACEPAIR_PORT", "x")
-    assert cli.main(["verify", *pictures[:2]]) == cli.ERROR
+    assert cli.main(["verify", *pictures[:2]]) == asking.ERROR
     assert "FACEPAIR_PORT" in capsys.readouterr().err
 
 
 def test_what_answers_must_be_facepair() -> None:
     for stranger in (httpx.Response(200, text="hello"), httpx.Response(502, json={"error": "x"})):
-        with pytest.raises(cli.CommandError, match="not Facepair's"):
-            cli._answer(stranger)
+        with pytest.raises(asking.CommandError, match="not Facepair's"):
+            asking._answer(stranger)
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--print-completion", "bash"], ["verify", "--help"]])

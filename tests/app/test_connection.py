@@ -117,6 +117,7 @@ def test_a_body_whose_length_is_in_doubt_is_refused_and_nothing_after_it_is_read
         b"POST /embed HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         GET[:-2] + b"A: b\r\n" * 100 + b"\r\n",
+        GET.replace(b"/livez", b"/livez?" + b"&a" * 4000),
         b"\x16\x03\x01\x02\x00\x01",
         b"PRI * HTTP/2.0\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -155,6 +156,14 @@ def test_who_sends_no_body_waits_for_nothing(bundle_folder: Path, fields: bytes)
         for _ in range(2):
             answer = server.talk(POST + fields + b"Connection: close\r\n\r\n")
             assert (statuses(answer), code(answer)) == ([400], "multipart_invalid")
+
+
+def test_an_interim_answer_is_for_those_who_know_of_any(server: Server) -> None:
+    for version in (b"1.0", b"1.1"):
+        head = POST.replace(b"1.1", version) + b"Expect: 100-continue\r\nConnection: close\r\n"
+        answer = server.talk(head + b"Content-Length: 3\r\n\r\nabc")
+        assert statuses(answer) == [400]
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") == (version == b"1.1")
 
 
 @pytest.mark.anyio

@@ -653,6 +653,8 @@ ELSEWHERE_IN_A_BROWSER: list[list[Header]] = [
     [(b"origin", b"http://a:@[]")],
     [(b"sec-fetch-site", b"cross-site")],
     [(b"origin", b"http://localhost:80"), (b"sec-fetch-site", b"cross-site")],
+    [(b"origin", b"http://localhost:80"), (b"origin", b"https://evil.example")],
+    [(b"sec-fetch-site", b"same-origin"), (b"sec-fetch-site", b"Cross-Site")],
 ]
 
 
