@@ -9,20 +9,12 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import terminal
 from tqdm import tqdm
 
-from app.gallery import audit
-from app.gallery.database import Database
-from app.gallery.gallery import open_database, prepared
-from app.gallery.records import DamagedError, GalleryError, GalleryFull, GalleryUnavailable, Limits
-from app.gallery.register import Register
-from app.gallery.rotation import rotate
-from app.gallery.sealing import Sealing, read_master_key
-from app.gallery.transfer import export, import_line
-from app.settings import SettingsError, read_settings
 from model.data.people import DataError
 
 AT_ONCE = 10
@@ -35,17 +27,10 @@ def main() -> None:
     options = _parser().parse_args()
     if options.command == "enrol":
         enrol(options.folder, options.url, options.key_file, options.gate)
-        return
-    settings = read_settings()
-    if settings.gallery is None:
-        raise GalleryError("FACEPAIR_GALLERY is not set: which gallery?")
-    master = read_master_key(settings.gallery_key_file)
-    database = open_database(settings.gallery)
-    try:
-        register = _register(database, master, Limits(settings.max_people, settings.max_photos))
-        _tend(register, options)
-    finally:
-        database.close()
+    else:
+        from service.tending import tend  # needs what the service is made of, for which enrolling would wait
+
+        tend(options)
 
 
 def enrol(folder: Path, url: str, key_file: Path | None, gate: str) -> None:
@@ -76,40 +61,13 @@ def _enrol_person(client: httpx.Client, folder: Path, gate: str) -> Counter[str]
 
 def _enrol(client: httpx.Client, person_id: str, pictures: list[Path], gate: str) -> Counter[str]:
     files = [("images", (path.name, path.read_bytes())) for path in pictures]
-    response = client.post(f"/people/{person_id}/photos", files=files, data={"gate": gate})
+    response = client.post(f"/people/{quote(person_id)}/photos", files=files, data={"gate": gate})
     answer = response.json()
     if "rejected" not in answer:
         raise DataError(f"{person_id}: {answer['detail']} ({answer['code']})")
     for rejected in answer["rejected"]:
         tqdm.write(f"rejected {pictures[rejected['index']]}: {rejected['code']}")
     return Counter([photo["status"] for photo in answer.get("accepted", [])] + ["rejected"] * len(answer["rejected"]))
-
-
-def _tend(register: Register, options: argparse.Namespace) -> None:
-    if options.command == "export":
-        register.record("operator", "export", "begun")
-        with terminal.replacing(options.file) as scratch, scratch.open("wb") as file:
-            scratch.chmod(0o600)
-            file.writelines(export(register))
-        print(f"wrote {options.file}: vectors in the clear")
-    elif options.command == "import":
-        with options.file.open("rb") as lines:
-            people = [import_line(register, line, "operator") for line in tqdm(lines, unit="person", disable=None)]
-        print(f"{len(people)} people are in the gallery")
-    elif options.command == "rotate-key":
-        print(
-            f"sealed {rotate(register, read_master_key(options.new_key_file))} keys anew: start services with that file"
-        )
-    else:
-        entries = register.database.read(lambda connection: list(audit.verify(connection, register.hashes)))
-        for entry in entries:
-            print(f"{entry.number} {entry.at} {entry.caller} {entry.action} {entry.person} {entry.outcome}")
-        print(f"the chain of {len(entries)} entries is whole", file=sys.stderr)
-
-
-def _register(database: Database, master: Sealing, limits: Limits) -> Register:
-    hashes = database.write(lambda connection: prepared(connection, database.dialect, master))
-    return Register(database, master, hashes, limits)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,11 +90,5 @@ if __name__ == "__main__":
     try:
         with terminal.one_line_errors():
             main()
-    except GalleryUnavailable:
-        sys.exit("error: the gallery's database does not answer")
-    except GalleryFull:
-        sys.exit("error: the gallery is full: see FACEPAIR_MAX_PEOPLE and FACEPAIR_MAX_PHOTOS")
-    except DamagedError:
-        sys.exit("error: a person's key is damaged: GET /gallery names who; erase and enrol again")
-    except (GalleryError, SettingsError, httpx.HTTPError) as error:
+    except httpx.HTTPError as error:
         sys.exit(f"error: {error}")

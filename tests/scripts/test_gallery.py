@@ -85,3 +85,8 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.ndjson").write_text('{"person_id": "../x"}\n')
     assert "not a line of an export" in refusal("import", tmp_path / "bad.ndjson", **gallery)
     assert "no sub-folders" in refusal("enrol", tmp_path / "none")
+
+
+def test_enrolling_does_not_wait_for_what_the_service_is_made_of() -> None:
+    code = "import sys, gallery; sys.exit(bool({'app.settings', 'app.gallery', 'torch'} & sys.modules.keys()))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "scripts", env={"PYTHONPATH": str(ROOT)})
