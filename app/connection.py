@@ -84,6 +84,11 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     @property
     def waits_for_us(self) -> bool:
+        """Not where the client does not take what it was sent before: an answer that is due waits for that."""
+        return self._answer_is_due and not self.flow.write_paused
+
+    @property
+    def _answer_is_due(self) -> bool:
         return self.state is State.ANSWERING and not self.cycle.response_started
 
     def break_off(self) -> None:
@@ -120,9 +125,15 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._look_for_peer()
         return True
 
-    def resume_writing(self) -> None:
+    def pause_writing(self) -> None:
+        HttpToolsProtocol.pause_writing(self)
         self._connections.room.touch(self)
+
+    def resume_writing(self) -> None:
         HttpToolsProtocol.resume_writing(self)
+        self._connections.room.touch(self)
+        if self.state is State.ANSWERING:
+            self._enter(self.state)  # whoever takes a long answer has the time anew
 
     # What comes in
 
@@ -302,6 +313,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
         self._enter(State.HEAD)
         self.parser = httptools.HttpRequestParser(self)
         if self._ahead:
+            self.flow.pause_reading()  # else what arrives in this turn would come before what has waited
             self.loop.call_soon(self._go_on)
         elif self._half_closed:
             self.transport.close()
@@ -352,7 +364,7 @@ class Connection(asyncio.BufferedProtocol, HttpToolsProtocol):
 
     def _look_for_peer(self, told: bool = False) -> None:
         """Who has closed has sent the same as who has only half-closed: but written to, it resets the connection."""
-        if self.transport.is_closing() or not self.waits_for_us:
+        if self.transport.is_closing() or not self._answer_is_due:
             return
         if not told and self.scope["http_version"] == "1.1":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -12,10 +12,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from services import running
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from app.bounded_request import HeadError
@@ -70,6 +72,23 @@ def server(bundle_folder: Path) -> Iterator[Server]:
         process,
     ):
         yield Server(address, process)
+
+
+@asynccontextmanager
+async def connected(
+    service: ASGIApp, settings: Settings | None = None
+) -> AsyncIterator[tuple[Connection, socket.socket]]:
+    """A connection of a server in this event loop, and its other end."""
+    connections = Connections(settings or Settings(), lambda _: None, lambda _: False)
+    config = uvicorn.Config(cast("Any", service), log_config=None)
+    config.load()
+    served = partial(Connection, connections, config=config, server_state=ServerState(), app_state={})
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, connection = await asyncio.get_running_loop().create_connection(served, sock=ours)
+        yield connection, theirs
+        transport.close()
+        await asyncio.sleep(0.01)  # it closes in a turn of its own
 
 
 def statuses(answers: bytes) -> list[int]:
@@ -176,18 +195,67 @@ async def test_of_empty_lines_that_arrive_together_each_is_no_work_of_its_own(mo
         return take_head(connection, data)
 
     monkeypatch.setattr(Connection, "_take_head", noted)
-    connections = Connections(Settings(), lambda _: None, lambda _: False)
-    config = uvicorn.Config(FastAPI(), log_config=None)
-    served = partial(Connection, connections, config=config, server_state=ServerState(), app_state={})
-    ours, theirs = socket.socketpair()
-    with theirs:
-        transport, connection = await asyncio.get_running_loop().create_connection(served, sock=ours)
+    async with connected(FastAPI()) as (connection, theirs):
         theirs.sendall(b"\r\n" * 30_000 + GET[:9])
         while bytes(connection._head) != GET[:9]:
             await asyncio.sleep(0.01)
-        transport.close()
-        await asyncio.sleep(0.01)  # it closes in a turn of its own
     assert len(pieces) < 10
+
+
+@pytest.mark.anyio
+async def test_what_comes_as_an_answer_ends_follows_what_came_before() -> None:
+    done, asked = asyncio.Event(), list[str]()
+
+    async def service(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await receive()
+        watcher = asyncio.ensure_future(receive())  # which goes on reading while the answer is made
+        await done.wait()
+        watcher.cancel()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with connected(service) as (connection, theirs):
+        theirs.sendall(GET + GET[:9])
+        while connection._ahead != GET[:9]:
+            await asyncio.sleep(0.01)
+        theirs.sendall(GET[9:])
+        done.set()
+        while len(asked) < 2 and not connection.transport.is_closing():
+            await asyncio.sleep(0.01)
+    assert asked == ["/livez", "/livez"]
+
+
+def test_who_takes_no_answer_keeps_nobody_out(bundle_folder: Path) -> None:
+    """Of requests that are sent ahead the second waits for the client, though it looks like one that waits for us."""
+    with running("facepair", bundle_folder, max_connections=8) as (address, process), ExitStack() as stack:
+        server = Server(address, process)
+        for _ in range(6):  # as many as one address may have
+            greedy = stack.enter_context(socket.socket())
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            greedy.connect((server.host, server.port))
+            greedy.sendall(GET.replace(b"/livez", b"/openapi.json") * 100)
+        time.sleep(1)
+        assert [statuses(server.talk(GET[:-2] + b"Connection: close\r\n\r\n")) for _ in range(6)] == [[200]] * 6
+
+
+@pytest.mark.anyio
+async def test_a_long_answer_may_be_taken_slowly() -> None:
+    async def service(_: Scope, __: Receive, send: Send) -> None:
+        length = str(40 * 2**16).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        for number in range(40):
+            await send({"type": "http.response.body", "body": bytes(2**16), "more_body": number < 39})
+
+    taken = 0
+    async with connected(service, Settings(request_timeout=0.5, body_timeout=0.5)) as (_, theirs):
+        theirs.sendall(GET[:-2] + b"Connection: close\r\n\r\n")
+        started = time.monotonic()
+        while piece := await asyncio.to_thread(theirs.recv, 2**16):
+            taken += len(piece)
+            await asyncio.sleep(0.1)
+    assert time.monotonic() - started > 2  # twice as long as there is for an answer that is not taken
+    assert taken > 40 * 2**16
 
 
 def test_after_a_chunked_body_the_connection_ends(server: Server) -> None:
