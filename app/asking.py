@@ -6,54 +6,59 @@ both ways give the same answers.
 
 import argparse
 import asyncio
-import json
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
+
+from app import answers
+from app.answers import CommandError
 
 SAME, DIFFERENT, ERROR = 0, 1, 2
 """The exit codes. `embed` ends with 0 or 2."""
 
 _INSIDE = "http://127.0.0.1"
-_PATIENCE = 60.0  # seconds
-
-
-class CommandError(Exception):
-    """The question cannot be asked or was refused; the message is one line."""
+_PATIENCE = 60.0  # seconds without a byte
+_PATIENCE_IN_ALL = 300.0
+_LARGEST = 2**20  # bytes of an answer; Facepair's have thousands
+_AS_IT_IS = {"Accept-Encoding": "identity"}  # a compressed answer may be a thousand times as large
+_FORESEEN = (CommandError, OSError, ValueError, RecursionError, httpx.HTTPError, httpx.InvalidURL)
 
 
 def ask(options: argparse.Namespace) -> int:
     """Prints the answer. Returns the command's exit code."""
     try:
         return asyncio.run(_ask(options))
-    except (CommandError, OSError, httpx.HTTPError) as error:
-        print(f"facepair: {error}", file=sys.stderr)
-        return ERROR
+    except _FORESEEN as error:
+        print(f"facepair: {answers.one_line(error)}", file=sys.stderr)
+    except Exception:  # Python itself would end with 1, which says: different people
+        traceback.print_exc()
+    return ERROR
 
 
 async def _ask(options: argparse.Namespace) -> int:
     images = ("image1", "image2") if options.command == "verify" else ("image",)
     files = {name: getattr(options, name).read_bytes() for name in images}
     fields = {"fmr": options.fmr} if getattr(options, "fmr", None) else {}
-    async with _service(options.url, options.key_file) as client:
-        response = await client.post(f"/{options.command}", files=files, data=fields)
-    answer = _answer(response)
-    if options.json:
-        print(json.dumps(answer))
-    else:
-        print(_verdict(answer) if options.command == "verify" else " ".join(map(str, answer["embedding"])))
-    return SAME if answer.get("same", True) else DIFFERENT
+    async with (
+        _service(options.url, options.key_file) as client,
+        asyncio.timeout(_PATIENCE_IN_ALL),
+        client.stream("POST", f"/{options.command}", files=files, data=fields, headers=_AS_IT_IS) as response,
+    ):
+        body = await _body(response)
+    answer, whole = answers.read(response.status_code, body, answers.FORMS[options.command])
+    print(whole if options.json else answer)
+    return SAME if isinstance(answer, answers.Embedding) or answer.same else DIFFERENT
 
 
 @asynccontextmanager
 async def _service(url: str | None, key_file: Path | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service at `url`, or of one inside this process. Raises CommandError."""
-    if url:
-        headers = {"Authorization": f"Bearer {key_file.read_text(encoding='utf-8').strip()}"} if key_file else {}
+    if url is not None:
+        headers = {"Authorization": f"Bearer {_key(key_file)}"} if key_file else {}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE) as client:
             yield client
         return
@@ -70,27 +75,19 @@ async def _service(url: str | None, key_file: Path | None) -> AsyncIterator[http
         yield client
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    """The answer's JSON. Raises CommandError where it is a problem, or no answer of Facepair."""
-    try:
-        answer: dict[str, Any] = response.json()
-        if response.is_success:
-            return answer
-        place = f"{answer['image']}: " if answer.get("image") else ""
-        raise CommandError(f"{place}{answer['detail']} ({answer['code']})")
-    except (ValueError, KeyError, TypeError):
-        raise CommandError(f"the answer is not Facepair's: status {response.status_code}") from None
+def _key(file: Path) -> str:
+    """Raises CommandError where the file holds anything else: a message about a header would show it."""
+    key = file.read_bytes().strip()
+    if not key.isascii() or not (text := key.decode()).isprintable():
+        raise CommandError(f"{file} holds no key: a line of ASCII")
+    return text
 
 
-def _verdict(answer: dict[str, Any]) -> str:
-    point = answer["operating_point"]
-    lines = [
-        f"{'same person' if answer['same'] else 'different people'}: distance {answer['distance']:.4f}, "
-        f"threshold {answer['threshold']:.4f} at FMR {point['fmr']:g} (FNMR {point['fnmr']:.2g})"
-    ]
-    lines += [
-        f"{name}: {', '.join(face['warnings']).replace('_', ' ')}"
-        for name, face in answer["faces"].items()
-        if face["warnings"]
-    ]
-    return "\n".join(lines)
+async def _body(response: httpx.Response) -> bytes:
+    """The bytes as they come, never decompressed. Raises CommandError where there are too many."""
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _LARGEST:
+            raise CommandError(f"the answer is not Facepair's: more than {_LARGEST:,} bytes")
+    return bytes(body)
