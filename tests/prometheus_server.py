@@ -1,5 +1,6 @@
 """Prometheus with deploy/prometheus.yml, reading a service on this machine instead of compose's."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ CONFIGURATION = makers.ROOT / "deploy/prometheus.yml"
 def prometheus(folder: Path, service: str) -> Iterator[httpx.Client]:
     """A client of its HTTP API while the block lasts. It scrapes every second, so that a test need not wait long."""
     text, port = CONFIGURATION.read_text(encoding="utf-8"), free_port()
-    for said, here in (("facepair:8000", service.removeprefix("http://")), ("interval: 15s", "interval: 1s")):
-        assert text.count(said) == 1
-        text = text.replace(said, here)
+    target = f'static_configs: [{{targets: ["{service.removeprefix("http://")}"]}}]'
+    for said, here in ((r"dns_sd_configs:\n.*", target), ("interval: 15s", "interval: 1s")):
+        text, count = re.subn(said, here, text)
+        assert count == 1
     (path := folder / "prometheus.yml").write_text(text, encoding="utf-8")
     command = ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder / 'series'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]

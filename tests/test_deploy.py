@@ -4,6 +4,11 @@ import json
 import math
 import re
 import shutil
+import socket
+import ssl
+import subprocess
+from contextlib import ExitStack
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ import makers
 import pytest
 import yaml
 from containers import proxy
-from prometheus_server import prometheus
+from prometheus_server import CONFIGURATION, prometheus
 from services import PATIENCE, files, running, until
 
 from app.settings import PREFIX, Settings
@@ -20,6 +25,7 @@ from app.settings import PREFIX, Settings
 COMPOSE = yaml.safe_load((makers.ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 MANIFESTS = sorted((makers.ROOT / "deploy/kubernetes/base").glob("*.yaml"))
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
+NOBODY = ["http://127.0.0.1:9", "http://127.0.0.1:9"]
 PROBED = {"/livez", "/readyz"}
 
 
@@ -65,8 +71,61 @@ def test_the_proxy_takes_bodies_as_large_as_the_service() -> None:
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
-    with proxy.nginx(tmp_path, ["http://127.0.0.1:9", "http://127.0.0.1:9"]):
+    with proxy.nginx(tmp_path, NOBODY):
         pass
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_slow_uploads_of_one_address_keep_nobody_else_out_of_the_proxy(tmp_path: Path) -> None:
+    head = b"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n-"
+
+    def status(address: str, trust: ssl.SSLContext, of: str) -> int:
+        with httpx.Client(transport=httpx.HTTPTransport(verify=trust, local_address=of)) as client:
+            return client.get(f"{address}/livez", timeout=PATIENCE).status_code
+
+    with proxy.nginx(tmp_path, NOBODY) as (address, trust), ExitStack() as uploads:
+        port = httpx.URL(address).port
+        for _ in range(128):
+            upload = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+            uploads.enter_context(trust.wrap_socket(upload, server_hostname="localhost")).sendall(head)
+        until(lambda: status(address, trust, "127.0.0.1") == 429)
+        assert status(address, trust, "127.0.0.2") == 502  # it asked the replicas, which are not there
+
+
+def test_the_proxy_has_room_for_many_addresses_that_hold_what_one_may() -> None:
+    text = proxy.CONFIGURATION.read_text(encoding="utf-8")
+    (connections,), (each,) = (re.findall(rf"{name} (\d+);", text) for name in ("worker_connections", "limit_conn .*"))
+    assert int(connections) >= 2 * 50 * int(each)
+    assert f"worker_rlimit_nofile {connections};" in text
+
+
+def test_compose_believes_the_proxy_alone_and_no_gateway() -> None:
+    (network,) = COMPOSE["services"]["proxy"]["networks"]
+    address = COMPOSE["services"]["proxy"]["networks"][network]["ipv4_address"]
+    (pool,) = COMPOSE["networks"][network]["ipam"]["config"]
+    assert ip_address(address) in ip_network(pool["subnet"])
+    assert ip_address(address) not in ip_network(pool["ip_range"])  # which the replicas get their addresses from
+    for name, service in COMPOSE["services"].items():
+        if name.startswith("facepair"):
+            assert service["environment"]["FACEPAIR_TRUSTED_PROXIES"] == f"${{FACEPAIR_TRUSTED_PROXIES:-{address}}}"
+            assert network in service["networks"]
+
+
+def test_nobody_logs_in_to_grafana_with_its_first_password() -> None:
+    environment = COMPOSE["services"]["grafana"]["environment"]
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+
+
+def test_prometheus_looks_for_every_replica_behind_the_proxy() -> None:
+    (job,) = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["scrape_configs"]
+    (names,) = (entry["names"] for entry in job["dns_sd_configs"])
+    assert set(names) == {name for name in COMPOSE["services"] if name.startswith("facepair")}
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="prometheus is not installed")
+def test_prometheus_takes_its_configuration() -> None:
+    subprocess.run(("promtool", "check", "config", CONFIGURATION), check=True, capture_output=True)
 
 
 def test_every_manifest_of_kubernetes_is_one_that_kustomize_names() -> None:
@@ -83,6 +142,11 @@ def test_kubernetes_sets_and_probes_what_there_is() -> None:
     assert spec["enableServiceLinks"] is False
     assert spec["terminationGracePeriodSeconds"] > Settings().drain_timeout + 5
     assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_where_kubernetes_has_the_metrics_read_it_says_how_a_key_is_given() -> None:
+    text = (makers.ROOT / "deploy/kubernetes/base/deployment.yaml").read_text(encoding="utf-8")
+    assert text.index("credentials_file: ") < text.index("prometheus.io/scrape") < text.index("FACEPAIR_API_KEYS_FILE")
 
 
 def test_the_autoscaler_follows_a_metric_that_there_is() -> None:
