@@ -77,7 +77,7 @@ def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 def test_slow_uploads_of_one_address_keep_nobody_else_out_of_the_proxy(tmp_path: Path) -> None:
-    head = b"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n-"
+    head = b"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n-"
 
     def status(address: str, trust: ssl.SSLContext, of: str) -> int:
         with httpx.Client(transport=httpx.HTTPTransport(verify=trust, local_address=of)) as client:
