@@ -30,7 +30,10 @@ _AT_ONCE_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class Counts:
-    """`photos` can be compared; `stale` ones were enrolled with another bundle only; `damaged` ones do not open."""
+    """`photos` can be compared; `stale` ones were enrolled with another bundle only.
+
+    `damaged` ones do not open, or are not finite.
+    """
 
     people: int
     photos: int
@@ -206,7 +209,8 @@ class Index:
             self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id
             self._matrix.add_person(person_id, to_time(expires_at).timestamp() if expires_at else np.inf)
             self._load_photos(person_id, key, [photo[3:] for photo in photos if photo[3] is not None])
-        self._matrix.fill_rows()
+        for person_id, photo_id in self._matrix.fill_rows():
+            self._damage(person_id, photo_id)
 
     def _load_photos(self, person_id: str, key: bytes, photos: list[Row]) -> None:
         mine = [(photo_id, vector) for photo_id, contract_id, vector in photos if contract_id == self._contract_id]

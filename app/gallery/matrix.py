@@ -44,7 +44,7 @@ class Matrix:
         self._photo_ids: list[str] = []
         self._people: dict[str, _Owner] = {}
         self._most_rows = 0  # that anybody has had
-        self._largest_square = 0.0  # that any row has had
+        self._largest_square = 0.0  # of any row
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -69,18 +69,26 @@ class Matrix:
         self._expires[row] = owner.expires
         return memoryview(self._vectors[row]).cast("B")
 
-    def fill_rows(self) -> None:
-        """The rows that were added are complete: until then a search does not find them."""
+    def fill_rows(self) -> list[tuple[str, str]]:
+        """The rows that were added are complete: until then a search does not find them.
+
+        Whatever is not finite is taken out again, or nothing near it would be found. Gives whose and which photos.
+        """
         new = np.flatnonzero(np.isinf(self._squares[: len(self)]))
         vectors = self._vectors[new]
-        self._squares[new] = squares = np.einsum("ij,ij->i", vectors, vectors)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._squares[new] = squares = np.einsum("ij,ij->i", vectors, vectors)
         vectors.fill(0)
-        self._largest_square = max(self._largest_square, float(squares.max(initial=0)))
+        damaged = new[~np.isfinite(squares)].tolist()
+        named = [(self._owners[row].person_id, self._photo_ids[row]) for row in damaged]
+        for row in reversed(damaged):  # the last first: the row that then takes its place is a sound one
+            self._drop(row)
+        self._largest_square = float(self._squares[: len(self)].max(initial=0))
+        return named
 
     def drop_row(self) -> None:
         """The row that was added last is taken out again."""
-        self._owners[-1].rows.remove(len(self) - 1)
-        self._take_out(len(self) - 1)
+        self._drop(len(self) - 1)
 
     def remove_person(self, person_id: str) -> bool:
         """Takes a person out, if there, and overwrites their vectors; whether they were."""
@@ -165,6 +173,10 @@ class Matrix:
             owner = self._owners[row]
             matches.append(Match(owner.person_id, distance, self._photo_ids[row], len(owner.rows)))
         return matches
+
+    def _drop(self, row: int) -> None:
+        self._owners[row].rows.remove(row)
+        self._take_out(row)
 
     def _take_out(self, row: int) -> None:
         """Of a row that its owner no longer counts."""

@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from galleries import CONTRACT, QUALITY, START, Galleries, enrol, photo, put, vector
 
@@ -404,6 +405,20 @@ def test_what_is_damaged_is_named_and_the_rest_is_served(galleries: Galleries, d
     assert profiles == {"E1": Profile("A"), "E2": None if damage in ("key", "profile") else Profile()}
     restarted.register.erase("E2", "anna")
     assert restarted.index.counts().damaged == ()
+
+
+def test_a_vector_that_is_not_finite_is_damaged_and_hides_nobody(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    for seed in range(20):
+        enrol(gallery, f"E{seed}", seed)
+    gallery.register.enrol("E99", [photo("ph_nan", vector(1) * np.float32("nan"))], CONTRACT, "anna", "enrolled")
+    for each in (gallery, galleries.open()):
+        found = [each.index.search(vector(seed), 1).matches[0].person_id for seed in range(20)]
+        assert found == [f"E{seed}" for seed in range(20)]
+        assert each.index.counts().damaged == (("E99", "ph_nan"),)
+        assert each.index.search_person(vector(1), "E99") is None
+    gallery.register.erase("E99", "anna")
+    assert gallery.index.counts().damaged == ()
 
 
 def test_an_older_copy_of_the_database_is_noticed(galleries: Galleries) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.gallery.matrix import Match, Matrix, Vector
 from model.embedding.embedder import distances
@@ -91,6 +92,47 @@ def test_copies_of_one_vector_are_all_found() -> None:
         add(matrix, f"E{i:04}", same)
     [found] = matrix.search([same[0]], 10, NOW)
     assert [(match.person_id, match.distance) for match in found] == [(f"E{i:04}", 0.0) for i in range(10)]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf, 1e30])
+def test_a_row_that_is_not_finite_is_named_and_everybody_else_found(broken: float) -> None:
+    """It once hid whoever was in the same block."""
+    matrix, vectors = Matrix(DIMENSION), unit(np.random.default_rng(1), 20)
+    damaged = []
+    for i, vector in enumerate(vectors):
+        matrix.add_person(f"E{i}")
+        for photo_id, first in (("broken", broken), ("ph_0", vector[0]), ("inf", np.inf if i % 3 == 0 else vector[0])):
+            row = vector.copy()
+            row[0] = first
+            matrix.new_row(f"E{i}", photo_id)[:] = row.tobytes()
+        damaged += [(f"E{i}", "broken"), *([(f"E{i}", "inf")] if i % 3 == 0 else [])]
+    assert sorted(matrix.fill_rows()) == sorted(damaged)
+    assert matrix.fill_rows() == []
+    assert len(matrix) == 60 - len(damaged)
+    for i, vector in enumerate(vectors):
+        [[match]] = matrix.search([vector], 1, NOW)
+        assert (match.person_id, match.distance, match.photos) == (f"E{i}", 0, 1 if i % 3 == 0 else 2)
+
+
+def test_a_row_that_is_not_a_unit_vector_costs_later_searches_nothing_once_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever lies within the slack of its length is compared exactly: while it is there, everybody."""
+    matrix, vectors = Matrix(DIMENSION), unit(np.random.default_rng(1), 1000)
+    for i, vector in enumerate(vectors):
+        add(matrix, f"E{i}", vector[np.newaxis])
+    add(matrix, "long", 1e6 * vectors[:1])
+    matrix.remove_person("long")
+    matrix.fill_rows()
+    compared, matches = [], matrix._matches
+
+    def counted(rows: NDArray[np.intp], query: Vector) -> list[Match]:
+        compared.append(len(rows))
+        return matches(rows, query)
+
+    monkeypatch.setattr(matrix, "_matches", counted)
+    assert matrix.search([vectors[7]], 1, NOW) == [[Match("E7", 0.0, "ph_0", 1)]]
+    assert compared == [1]
 
 
 def test_a_row_is_found_once_it_is_complete_wherever_it_has_moved() -> None:
