@@ -229,6 +229,10 @@ class MtcnnSpec(Strict, frozen=True, tag_field="name", tag="mtcnn"):
     name: ClassVar[str] = "mtcnn"
 
 
+LENGTH_TOLERANCE = 1e-3
+"""How far from 1 the length of a normalized embedding may lie: half precision keeps it closer."""
+
+
 class Manifest(Strict, frozen=True):
     """manifest.json. `calibration` is None until operating points were measured; such a bundle is not served.
 

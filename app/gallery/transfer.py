@@ -4,36 +4,15 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
-from typing import Annotated, Any
 
 import msgspec
 
 from app.gallery.database import Connection
-from app.gallery.records import DamagedError, GalleryError, NewPhoto, PersonNotFound, Profile, to_text
+from app.gallery.lines import PersonLine
+from app.gallery.records import DamagedError, NewPhoto, PersonNotFound, Profile, to_text
 from app.gallery.register import Register, vector_context
 
 _PAGE = 100
-
-
-class PhotoLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`vector`: the embedding's float32 values, little-endian, in base64."""
-
-    photo_id: Annotated[str, msgspec.Meta(pattern=r"^ph_[0-9a-f]{32}$")]
-    contract_id: str
-    enrolled_at: datetime
-    quality: dict[str, float]
-    warnings: tuple[str, ...]
-    vector: bytes
-
-
-class PersonLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    person_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-    display_name: str | None
-    metadata: dict[str, Any]
-    consent_reference: str | None
-    expires_at: datetime | None
-    photos: tuple[PhotoLine, ...]
 
 
 def export(register: Register) -> Iterator[bytes]:
@@ -49,21 +28,20 @@ def export(register: Register) -> Iterator[bytes]:
         after = page.next_after
 
 
-def import_line(register: Register, line: bytes, caller: str) -> str:
-    """Puts a person with all photos, or what is missing of them; gives the id. Raises GalleryError, GalleryFull."""
-    try:
-        person = msgspec.json.decode(line, type=PersonLine)
-    except msgspec.DecodeError as error:
-        raise GalleryError(f"not a line of an export: {error}") from error
+def put_line(register: Register, person: PersonLine, caller: str) -> None:
+    """Puts a person with all photos, or what is missing of them.
+
+    Raises GalleryFull; PersonNotFound where the person's time is over since the export, and then changes nothing.
+    """
     profile = Profile(person.display_name, person.metadata, person.consent_reference)
     register.put(person.person_id, profile, person.expires_at, caller)
     by_contract: dict[str, list[NewPhoto]] = {}
     for photo in person.photos:
-        new = NewPhoto(photo.photo_id, memoryview(photo.vector), photo.quality, photo.warnings)
+        quality = msgspec.structs.asdict(photo.quality)
+        new = NewPhoto(photo.photo_id, memoryview(photo.vector), quality, photo.warnings)
         by_contract.setdefault(photo.contract_id, []).append(new)
     for contract_id, photos in by_contract.items():
         register.enrol(person.person_id, photos, contract_id, caller, "imported")
-    return person.person_id
 
 
 def _line(register: Register, person_id: str) -> bytes:

@@ -7,10 +7,7 @@ from numpy.typing import NDArray
 
 from model.decision import Decision, Policy
 from model.embedding.embedder import distances
-from model.manifest import Manifest, contract_id
-
-LENGTH_TOLERANCE = 1e-3
-"""How far from 1 the length of a normalized embedding may lie: half precision keeps it closer."""
+from model.manifest import LENGTH_TOLERANCE, Manifest, contract_id
 
 
 class ContractMismatchError(Exception):

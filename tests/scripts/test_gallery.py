@@ -44,6 +44,11 @@ def write_people(folder: Path) -> Path:
     return folder
 
 
+def person(person_id: str, expires_at: str | None = None) -> bytes:
+    told: dict[str, object] = {"person_id": person_id, "display_name": None, "metadata": {}, "consent_reference": None}
+    return json.dumps(told | {"expires_at": expires_at, "photos": []}).encode() + b"\n"
+
+
 @pytest.mark.slow
 def test_a_folder_is_enrolled_found_erased_and_put_back(tmp_path: Path) -> None:
     bundle, people = recognising.save_bundle(tmp_path / "recogniser"), write_people(tmp_path / "people")
@@ -83,8 +88,24 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("00" * 32)
     gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
     (tmp_path / "bad.ndjson").write_text('{"person_id": "../x"}\n')
-    assert "not a line of an export" in refusal("import", tmp_path / "bad.ndjson", **gallery)
+    assert "line 1: not a line of an export" in refusal("import", tmp_path / "bad.ndjson", **gallery)
+    (tmp_path / "two.ndjson").write_bytes(person("E1") + person("x\n"))
+    assert "line 2: not a line of an export" in refusal("import", tmp_path / "two.ndjson", **gallery)
+    (tmp_path / "two.ndjson").write_bytes(person("E1") + person("E2"))
+    assert "line 2: the gallery is full" in refusal("import", tmp_path / "two.ndjson", max_people=1, **gallery)
     assert "no sub-folders" in refusal("enrol", tmp_path / "none")
+
+
+def test_whoever_expired_since_the_export_is_skipped_and_the_others_come_in(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("00" * 32)
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
+    lines = [person("E1"), person("E2", "2001-01-01T00:00:00Z"), person("E3")]
+    (tmp_path / "all.ndjson").write_bytes(b"".join(lines))
+    shown = script("import", tmp_path / "all.ndjson", **gallery)
+    assert "skipped E2: expires_at is over" in shown
+    assert "2 people are in the gallery, 1 skipped" in shown
+    script("export", tmp_path / "again.ndjson", **gallery)
+    assert (tmp_path / "again.ndjson").read_bytes() == lines[0] + lines[2]
 
 
 def test_enrolling_does_not_wait_for_what_the_service_is_made_of() -> None:
