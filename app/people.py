@@ -123,7 +123,7 @@ Enrols = [needs("enrol")]
 async def put_person(
     request: Request,
     response: Response,
-    person_id: shapes.PersonId,
+    person_id: shapes.NewPersonId,
     gallery: TheGallery,
     threads: TheThreads,
     caller: TheCaller,
@@ -239,7 +239,7 @@ async def erase_photo(
 async def enrol_photos(
     request: Request,
     response: Response,
-    person_id: shapes.PersonId,
+    person_id: shapes.NewPersonId,
     enrolment: TheEnrolment,
     verifier: TheVerifier,
     settings: TheSettings,

@@ -1,11 +1,11 @@
 """The public shapes of people: what an enrolment and a search answer, as clients read it in OpenAPI."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from app.gallery.rules import MAX_ID, MAX_TEXT, NEW_PERSON_ID, is_small
 from app.schemas import (
     Face,
     FmrEstimate,
@@ -20,13 +20,21 @@ from app.schemas import (
     without_default,
 )
 
-_MAX_METADATA_BYTES = 4096
-
 PersonId = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="Your own id of a person, never a name: 1 to 64 of A-Z a-z 0-9 . _ -",
+        examples=["E1042"],
+    ),
+]
+"""Of somebody who is there: a gallery may hold an id of dots alone from before these were refused."""
+NewPersonId = Annotated[
+    str,
+    Field(
+        pattern=f"^{NEW_PERSON_ID}$",
+        max_length=MAX_ID,
+        description="Your own id of a person, never a name: 1 to 64 of A-Z a-z 0-9 . _ -, not dots alone",
         examples=["E1042"],
     ),
 ]
@@ -41,7 +49,7 @@ Distance = Annotated[float, Field(ge=0, examples=[0.713042])]
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()) > _MAX_METADATA_BYTES:
+    if not is_small(metadata):
         raise ValueError
     return metadata
 
@@ -59,7 +67,7 @@ class ProfileRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    display_name: str | None = Field(default=None, max_length=200, examples=["Anna K."])
+    display_name: str | None = Field(default=None, max_length=MAX_TEXT, examples=["Anna K."])
     metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(
         default={},
         description="Any JSON object of at most 4 KB",
@@ -67,7 +75,7 @@ class ProfileRequest(BaseModel):
         json_schema_extra=without_default,
     )
     consent_reference: str | None = Field(
-        default=None, max_length=200, description="Where the person's consent is filed", examples=["form 2026-17"]
+        default=None, max_length=MAX_TEXT, description="Where the person's consent is filed", examples=["form 2026-17"]
     )
     expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
         default=None,

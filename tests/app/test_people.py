@@ -225,10 +225,12 @@ async def test_a_profile_that_makes_no_sense_is_refused(people: httpx.AsyncClien
 
 
 async def test_an_id_is_of_few_letters(people: httpx.AsyncClient) -> None:
-    for wrong in ("a b", "é", "x" * 65, "a%2Fb"):
+    for wrong in ("a b", "é", "x" * 65, "a%2Fb", "x%0A", "%2E", "%2E%2E", "..."):
         answer = await people.put(f"/people/{wrong}", json={})
         assert problem(answer) in [(422, "invalid_parameter"), (404, "not_found")]
     assert (await people.put(f"/people/{'x' * 64}", json={})).status_code == 201
+    assert (await people.put(f"/people/{'.' * 63}x", json={})).status_code == 201
+    assert problem(await enrol(people, "...", picture(1))) == (422, "invalid_parameter")
 
 
 async def test_whoever_expires_is_gone(people: httpx.AsyncClient) -> None:
