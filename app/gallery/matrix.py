@@ -106,6 +106,11 @@ class Matrix:
         near = self._near(np.stack(queries), now)
         return [self._nearest(near[:, i], query, limit) for i, query in enumerate(queries)]
 
+    def search_few(self, query: Vector, limit: int, now: float, most: int) -> list[Match] | None:
+        """As search, of one query; None where more than `most` rows would have to be compared exactly."""
+        rows = self._within_reach(self._near(query[np.newaxis].copy(), now)[:, 0], query, limit)
+        return self._best(rows, query, limit) if len(rows) <= most else None
+
     def search_person(self, query: Vector, person_id: str, now: float) -> Match | None:
         """The person's nearest photo; None where they have none here, or have expired."""
         owner = self._people.get(person_id)
@@ -147,17 +152,23 @@ class Matrix:
 
     def _nearest(self, near: Vector, query: Vector, limit: int) -> list[Match]:
         """From a query's part of what `_near` gives."""
+        return self._best(self._within_reach(near, query, limit), query, limit)
+
+    def _within_reach(self, near: Vector, query: Vector, limit: int) -> NDArray[np.intp]:
+        """Rows among which the nearest people are, for all that float32 may be wrong by."""
         count = min(len(self), limit * self._most_rows)  # so many rows belong to `limit` people or more
         if count == 0:
-            return []
+            return np.empty(0, np.intp)
         minima = near.min(axis=1)  # the smallest few of these are no smaller than the smallest few of all
         bound = np.partition(minima if count <= len(minima) else near.ravel(), count - 1)[count - 1]
         bound += _SLACK * max(self._largest_square, float(query @ query))
         blocks = np.flatnonzero(minima <= bound)
         places, columns = np.nonzero((near[blocks] <= bound) & np.isfinite(near[blocks]))
+        return blocks[places] * _BLOCK + columns
+
+    def _best(self, rows: NDArray[np.intp], query: Vector, limit: int) -> list[Match]:
         best: dict[str, Match] = {}
-        matches = self._matches(blocks[places] * _BLOCK + columns, query)
-        for match in sorted(matches, key=lambda match: (match.distance, match.person_id)):
+        for match in sorted(self._matches(rows, query), key=lambda match: (match.distance, match.person_id)):
             best.setdefault(match.person_id, match)
         return list(best.values())[:limit]
 

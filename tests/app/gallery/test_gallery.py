@@ -200,6 +200,22 @@ def test_a_search_at_once_waits_for_nobody(galleries: Galleries, monkeypatch: py
     assert index.search_at_once(vector(1), 1) is None
 
 
+def test_a_face_that_many_have_is_not_searched_at_once(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands within reach once took the event loop for tens of milliseconds."""
+    gallery = galleries.open()
+    for number in range(5):
+        gallery.register.enrol(f"E{number}", [photo("ph_1", vector(1))], CONTRACT, "anna", "enrolled")
+    enrol(gallery, "E9", 9)
+    gallery.index.refresh()
+    monkeypatch.setattr(index_module, "_AT_ONCE_ROWS", 4)
+    assert gallery.index.search_at_once(vector(1), 1) is None
+    assert gallery.index.search_at_once(vector(9), 1) == gallery.index.search(vector(9), 1)
+    [found] = gallery.index.search_refreshed([vector(1)], 9)
+    assert [match.distance for match in found.matches[:5]] == [0] * 5
+    monkeypatch.setattr(index_module, "_AT_ONCE_ROWS", 5)
+    assert gallery.index.search_at_once(vector(1), 1) == gallery.index.search(vector(1), 1)
+
+
 def test_changes_taken_in_halfway_are_not_searched(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, replica = galleries.open(), galleries.open()
     for seed in range(4):
