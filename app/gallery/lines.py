@@ -62,7 +62,7 @@ def read_line(line: bytes, space: Space) -> PersonLine:
     try:
         person = msgspec.json.decode(line, type=PersonLine)
     except _MALFORMED as error:
-        said = str(error).encode("unicode_escape").decode()[:200]  # it may repeat names of the line
+        said = "".join(filter(str.isprintable, str(error)))[:200]  # it may repeat names of the line
         raise GalleryError(f"not a line of an export: {said}") from error
     if not is_small(person.metadata):
         raise GalleryError("the metadata is larger or deeper than a request's may be")
