@@ -12,6 +12,7 @@ from app import errors, gallery_setup, logs, openapi, operations, page, server
 from app.admission import Admission
 from app.gallery.records import GalleryError
 from app.gate import PUBLIC_PATHS, Gate, is_public
+from app.in_pieces import InPieces
 from app.inference.batching import Batcher
 from app.inference.decoder_pool import DecoderPool
 from app.inference.finder_pool import FinderPool
@@ -85,6 +86,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     service.state.admission = admission
     service.state.metrics = metrics
     service.state.verifier = verifier
+    service.state.in_pieces = InPieces()
     service.state.readiness = operations.Readiness(check)
     service.state.record = record = recorder(metrics, PUBLIC_PATHS | service.openapi()["paths"].keys())
     service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, record=record)

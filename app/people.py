@@ -28,6 +28,8 @@ router = APIRouter(tags=["people"])
 MAX_IMAGES = 10
 _MAX_COMMAS = 5000
 """Of a profile: more than 4 KB of metadata and the texts can hold."""
+_MAX_PROFILE_BYTES = 2**16
+"""More than these are in JSON, each character escaped."""
 _REVISION = re.compile(r'"(\d{1,18})"')
 _DETAILS = {
     "several_faces": "There is more than one face in the picture.",
@@ -129,7 +131,7 @@ async def put_person(
     caller: TheCaller,
 ) -> shapes.Person:
     """Answers 201 for a new person and 200 for one who was there. The same again changes nothing."""
-    wish = await json_bodies.read_shape(request, shapes.ProfileRequest, max_commas=_MAX_COMMAS)
+    wish = await json_bodies.read_shape(request, shapes.ProfileRequest, _MAX_PROFILE_BYTES, _MAX_COMMAS)
     if wish.expires_at and wish.expires_at <= gallery.register.clock():
         raise uploads.InvalidParameterError
     profile = Profile(wish.display_name, wish.metadata, wish.consent_reference)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app import json_bodies, schemas, uploads
+from app import compared, json_bodies, schemas, uploads
 from app.description import description, identity
 from app.errors import ErrorKind
-from app.inference.comparison import compare
+from app.in_pieces import InPieces
 from app.inference.verifier import Timings, Verifier
 from app.metrics import Metrics
 from app.openapi import FACES2, FMR, json_body, picture_body, problems
@@ -32,6 +32,10 @@ async def settings_of(request: Request) -> Settings:
 
 def metrics_of(request: Request) -> Metrics:
     return cast("Metrics", request.app.state.metrics)
+
+
+def in_pieces_of(request: Request) -> InPieces:
+    return cast("InPieces", request.app.state.in_pieces)
 
 
 def limits_of(request: Request) -> tuple[float, str]:
@@ -147,29 +151,21 @@ async def embed(
     operation_id="compare",
     summary="Compare stored embeddings",
     dependencies=[needs("verify")],
+    response_model=schemas.Comparison,
     responses=problems(*CALLER, ErrorKind.FORBIDDEN, *COMPARISON, *BUSY),
     openapi_extra=json_body(schemas.ComparisonRequest),
 )
-async def compare_embeddings(request: Request, response: Response, verifier: TheVerifier) -> schemas.Comparison:
+async def compare_embeddings(request: Request, verifier: TheVerifier) -> Response:
     """Compares one embedding with up to 1,000 others, each at the same false match rate.
 
     The rate holds for each comparison by itself: among 1,000 strangers at FMR 0.001, expect one false match.
     """
-    asked = await json_bodies.read_shape(
-        request, schemas.ComparisonRequest, max_commas=(schemas.MAX_OTHERS + 1) * (verifier.manifest.embedding_size + 1)
-    )
-    policy = verifier.policy
-    decisions = compare(verifier.manifest, policy, asked.embedding, asked.others, asked.contract_id, asked.fmr)
-    point = policy.operating_point(asked.fmr)
-    response.headers["Cache-Control"] = "no-store"
-    return schemas.Comparison(
-        results=[schemas.EmbeddingComparison.model_validate(decision) for decision in decisions],
-        threshold=point.threshold,
-        metric=verifier.manifest.metric,
-        operating_point=schemas.OperatingPoint.model_validate(point),
-        model=identity(verifier.manifest),
-        request_id=context_of(request).id,
-    )
+    manifest, context = verifier.manifest, context_of(request)
+    dimension = manifest.embedding_size
+    body = await json_bodies.read_object(request, compared.max_bytes(dimension), compared.max_commas(dimension))
+    work = compared.answer(body, manifest, verifier.policy, context.id)
+    answer = await in_pieces_of(request).run(work, context.shares_as)
+    return Response(answer, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @router.get("/model", operation_id="get_model", summary="Describe the loaded bundle", responses=problems(*CALLER))
@@ -183,7 +179,10 @@ async def read_pictures(
 ) -> uploads.Form:
     """These pictures and fields, from an upload or from JSON. Raises what either reader raises."""
     if json_bodies.is_json(request):
-        return await json_bodies.read_form(request, images, fields, settings.max_file_bytes)
+        caller = context_of(request).shares_as
+        return await json_bodies.read_form(
+            request, images, fields, settings.max_file_bytes, in_pieces_of(request), caller
+        )
     return await uploads.read_form(request, images, list(fields), settings.max_file_bytes)
 
 

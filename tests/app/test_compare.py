@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from loop_turns import counted_turns
 
 from app.inference.comparison import InvalidEmbeddingError, compare
-from app.schemas import MAX_OTHERS
+from app.schemas import MAX_OTHERS, Comparison
 from model.decision import Policy
 from model.manifest import contract_id
 
@@ -68,10 +69,19 @@ BAD: dict[str, tuple[dict[str, Any] | str, int, str]] = {
     "an unknown member": (GOOD | {MARK: 1}, 422, "invalid_parameter"),
     "a level without data": (GOOD | {"fmr": 0.02}, 422, "level_not_supported"),
     "a level out of range": (GOOD | {"fmr": 1}, 422, "invalid_parameter"),
-    "a list": ("[]", 422, "invalid_parameter"),
+    "a doubled member": (json.dumps(GOOD)[:-1] + ', "fmr": 0.1, "fmr": 0.01}', 422, "invalid_parameter"),
+    "a long contract": (GOOD | {"contract_id": "\N{GRINNING FACE}" * 2_000}, 422, "invalid_parameter"),
+    "others beside rows": (GOOD | {"others": [ZEROS, 1]}, 422, "invalid_parameter"),
+    "others within rows": (GOOD | {"others": [[ZEROS]]}, 422, "invalid_parameter"),
+    "others as an object": (GOOD | {"others": {"0": ZEROS}}, 422, "invalid_parameter"),
+    "a large body": (GOOD | {"contract_id": "x" * 2_000_000}, 413, "body_too_large"),
+    "an escape": ('{"contract_id": "\\u0041"}', 422, "invalid_parameter"),
+    "very many doubled members": ("{" + '"fmr": 1,' * 50_000 + "}", 422, "invalid_parameter"),
+    "a list": ("[]", 400, "json_invalid"),
     "no JSON": (MARK, 400, "json_invalid"),
     "empty": ("", 400, "json_invalid"),
-    "too many values": ("[" + "1," * 100_000, 422, "invalid_parameter"),
+    "too many values": ('{"others": [' + "1," * 100_000, 422, "invalid_parameter"),
+    "too many values in a list": ("[" + "1," * 100_000, 400, "json_invalid"),
 }
 
 
@@ -88,10 +98,12 @@ async def test_a_bad_request_gets_its_code_and_the_next_succeeds(
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-async def test_numbers_that_are_not_finite_are_refused(client: httpx.AsyncClient, contract: str, number: str) -> None:
+async def test_numbers_that_json_does_not_have_are_refused(
+    client: httpx.AsyncClient, contract: str, number: str
+) -> None:
     content = json.dumps(GOOD | {"contract_id": contract}).replace("0.0", number, 1)
     answer = await client.post("/compare", content=content, headers=JSON)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert (answer.status_code, answer.json()["code"]) == (400, "json_invalid")
 
 
 async def test_another_content_type_is_refused(client: httpx.AsyncClient) -> None:
@@ -106,6 +118,24 @@ async def test_as_many_as_may_be_are_compared(client: httpx.AsyncClient, contrac
     expected = [float(np.sqrt(((other - others[7]).astype(np.float64) ** 2).sum())) for other in others]
     np.testing.assert_allclose([result["distance"] for result in results], expected, atol=1e-6)
     assert [result["distance"] == 0 for result in results] == [i == 7 for i in range(MAX_OTHERS)]
+
+
+async def test_a_body_may_be_written_for_people_to_read(client: httpx.AsyncClient, contract: str) -> None:
+    row = np.random.default_rng(6).normal(size=50).tolist()
+    asked = json.dumps({"embedding": row, "others": [row] * MAX_OTHERS, "contract_id": contract}, indent=2)
+    answer = await client.post("/compare", content=asked, headers=JSON)
+    assert [result["distance"] for result in answer.json()["results"]] == [0] * MAX_OTHERS
+    Comparison.model_validate(answer.json())
+
+
+async def test_others_are_served_while_embeddings_are_compared(client: httpx.AsyncClient, contract: str) -> None:
+    """All at once it took everybody's time for 100 ms."""
+    asked = GOOD | {"others": [ZEROS] * MAX_OTHERS, "contract_id": contract}
+    async with counted_turns() as turns:
+        assert (await client.post("/compare", json=GOOD | {"contract_id": contract})).status_code == 200
+        of_one = turns.count
+        assert (await client.post("/compare", json=asked)).status_code == 200
+    assert turns.count - 2 * of_one > MAX_OTHERS / 100
 
 
 def test_where_the_bundle_normalizes_embeddings_have_unit_length() -> None:

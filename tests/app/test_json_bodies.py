@@ -11,10 +11,13 @@ import httpx
 import makers
 import numpy as np
 import pytest
+from loop_turns import counted_turns
 from starlette.requests import Request
 
 from app import json_bodies
+from app.in_pieces import InPieces
 from app.settings import Settings
+from app.uploads import Form
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +113,16 @@ async def test_a_bad_body_gets_its_code_and_the_next_succeeds(client: httpx.Asyn
     assert (await client.post("/verify", json={"image1": ONE, "image2": TWO})).status_code == 200
 
 
+async def test_a_long_member_beside_the_pictures_is_refused(client: httpx.AsyncClient) -> None:
+    for member in ('"faces2": "' + 5_000 * "a" + '"', '"fmr": 0.' + 5_000 * "1"):
+        body = f'{{"image1": "{ONE}", "image2": "{TWO}", {member}}}'
+        answer = await client.post("/verify", content=body, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    for member in ('"faces2": ' + 70_000 * " " + '"all"', '"fmr": ' + 70_000 * "[", '"fmr": 0.' + 70_000 * "1"):
+        answer = await client.post("/verify", content=f"{{{member}}}", headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+
+
 async def test_a_file_of_just_the_limit_is_taken(client: httpx.AsyncClient) -> None:
     header = b"P5 100 100 255\n"
     answer = await client.post("/embed", json={"image": coded(header + bytes(20_000 - len(header)))})
@@ -119,7 +132,23 @@ async def test_a_file_of_just_the_limit_is_taken(client: httpx.AsyncClient) -> N
 async def test_no_more_is_held_than_the_body_and_what_it_decodes_to() -> None:
     picture = bytes(6 * 2**20)
     body = json.dumps({"image1": coded(picture), "image2": coded(picture)}).encode()
+    tracemalloc.start()
+    form = await read(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert form.files == {"image1": picture, "image2": picture}
+    assert peak < 1.2 * len(body) + 2 * len(picture)
 
+
+async def test_others_are_served_while_a_picture_is_read() -> None:
+    """One of 21 MB took everybody's time for 150 ms, and twice that where all of it was escaped."""
+    text = coded(bytes(6 * 2**20))
+    async with counted_turns() as turns:
+        await read(f'{{"image1": "{text}", "image2": "{text}"}}'.encode())
+    assert turns.count > 2 * len(text) / 2**18
+
+
+async def read(body: bytes) -> Form:
     starts = iter(range(0, len(body), 2**16))
 
     async def receive() -> dict[str, Any]:
@@ -128,12 +157,7 @@ async def test_no_more_is_held_than_the_body_and_what_it_decodes_to() -> None:
         return {"type": "http.request", "body": body[start : start + 2**16], "more_body": more}
 
     request = Request({"type": "http", "headers": []}, receive)
-    tracemalloc.start()
-    form = await json_bodies.read_form(request, ["image1", "image2"], {}, 2**24)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert form.files == {"image1": picture, "image2": picture}
-    assert peak < 1.2 * len(body) + 2 * len(picture)
+    return await json_bodies.read_form(request, ["image1", "image2"], {}, 2**24, InPieces(), "")
 
 
 async def test_a_body_that_comes_in_pieces_is_read_whole(client: httpx.AsyncClient) -> None:

@@ -224,6 +224,46 @@ async def test_a_profile_that_makes_no_sense_is_refused(people: httpx.AsyncClien
     assert (await people.get("/people")).json()["people"] == []
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ('{"metadata": {"a": "' + "\\u0001" * 20_000 + '"}}', 413, "body_too_large"),
+        ('{"metadata": {"a": "' + "\N{GRINNING FACE}" * 2_000 + '"}}', 422, "invalid_parameter"),
+        ('{"display_name": "A", "display_name": "B"}', 422, "invalid_parameter"),
+        ("[]", 400, "json_invalid"),
+        ("", 400, "json_invalid"),
+        ('{"metadata": {"a": NaN}}', 400, "json_invalid"),
+    ],
+)
+async def test_a_body_that_is_no_profile_is_refused(
+    people: httpx.AsyncClient, body: str, status: int, code: str
+) -> None:
+    answer = await people.put("/people/E1", content=body, headers={"Content-Type": "application/json"})
+    assert problem(answer) == (status, code)
+
+
+async def test_as_much_as_may_be_said_of_a_person_may_be_escaped(people: httpx.AsyncClient) -> None:
+    said = {"display_name": "\N{GRINNING FACE}" * 200, "consent_reference": "я" * 200, "metadata": {"a": "x,y" * 1360}}
+    body = json.dumps(said).replace("x", "\\u0078").replace("y", "\\u0079")
+    answer = await people.put("/people/E1", content=body, headers={"Content-Type": "application/json"})
+    assert {name: answer.json()[name] for name in said} == said
+
+
+async def test_no_more_of_a_profile_is_read_than_it_may_have(people: httpx.AsyncClient) -> None:
+    read = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b'{"display_name": "'
+        for _ in range(300):
+            read += 1
+            yield b"x" * 2**16
+
+    answer = await people.put("/people/E1", content=pieces(), headers={"Content-Type": "application/json"})
+    assert problem(answer) == (413, "body_too_large")
+    assert read < 10
+
+
 async def test_an_id_is_of_few_letters(people: httpx.AsyncClient) -> None:
     for wrong in ("a b", "é", "x" * 65, "a%2Fb", "x%0A", "%2E", "%2E%2E", "..."):
         answer = await people.put(f"/people/{wrong}", json={})
