@@ -86,7 +86,6 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     service.state.admission = admission
     service.state.metrics = metrics
     service.state.verifier = verifier
-    service.state.in_pieces = InPieces()
     service.state.readiness = operations.Readiness(check)
     service.state.record = record = recorder(metrics, PUBLIC_PATHS | service.openapi()["paths"].keys())
     service.add_middleware(Gate, settings=settings, keys=keys, admission=admission, record=record)
@@ -96,7 +95,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
 def _web(
     settings: Settings, policy: Policy, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ) -> FastAPI:
-    """Routes, the page, errors and documentation; nothing behind them yet."""
+    """Routes, the page, errors and documentation; nothing that knows faces behind them yet."""
     service = FastAPIOffline(
         redoc_url=None,
         title="Facepair",
@@ -106,6 +105,7 @@ def _web(
         openapi_tags=openapi.TAGS,
         redirect_slashes=False,
     )
+    service.state.in_pieces = InPieces()
     service.include_router(router)
     if settings.gallery:
         gallery_setup.add_routes(service)
