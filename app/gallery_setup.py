@@ -81,6 +81,7 @@ async def _sweep(gallery: Gallery, threads: InThreads) -> None:
     expiry = Expiry(gallery.register)
     while True:
         try:
+            await threads.run(gallery.register.database.tidy)
             for receipt in await threads.run(expiry.sweep):
                 _log.info("a person's time was over: erased", extra={"fields": {"audit_id": receipt.audit_id}})
             await threads.run(gallery.index.counts)  # whoever was erased, here or elsewhere, leaves this memory as well

@@ -16,6 +16,9 @@ class Connection(Protocol):
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]: ...
 
+    def erase(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """As execute. What it deletes or overwrites leaves no trace, as far as the store can do it."""
+
 
 class Database(Protocol):
     """Safe to use from many threads. All of it raises GalleryUnavailable while the database cannot be used."""
@@ -25,11 +28,14 @@ class Database(Protocol):
     def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent state, of all that was written before."""
 
-    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` as one transaction: durable when it returns, or undone when it raises.
 
-        One at a time, among all processes. `erases`: what was deleted leaves no trace, as far as the store can do it.
+        One at a time, among all processes.
         """
+
+    def tidy(self) -> None:
+        """Takes away what is left of what was erased, by whatever process, and could not go at once."""
 
     def close(self) -> None: ...
 

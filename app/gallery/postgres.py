@@ -28,6 +28,8 @@ class _Statements:
         cursor = self._connection.execute(statement.replace("?", "%s"), values, binary=True)  # bytes are not spelt out
         return cursor.fetchall() if cursor.description else []
 
+    erase = execute  # what is left is the server's to take away: see docs/gallery.md
+
 
 class Postgres:
     """A pool of connections, each tried before it is used: a server that went away and came back is no fault."""
@@ -58,12 +60,15 @@ class Postgres:
             connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
             return work(_Statements(connection))
 
-    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:  # noqa: ARG002 - see docs/gallery.md
+    def write(self, work: Callable[[Connection], T]) -> T:
         with _faults(), self._pool.connection() as connection:
             # Each statement after the lock sees what the writer before has committed.
             connection.isolation_level, connection.read_only = IsolationLevel.READ_COMMITTED, False
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
             return work(_Statements(connection))
+
+    def tidy(self) -> None:
+        """Nothing: see `erase`."""
 
     def close(self) -> None:
         self._pool.close()

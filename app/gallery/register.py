@@ -73,7 +73,7 @@ class Register:
                 self._change_person(connection, before, profile, until, caller)
             return self._person_with_photos(connection, person_id), before is None
 
-        return self.database.write(work, erases=True)
+        return self.database.write(work)
 
     def person(self, person_id: str) -> Person:
         """Raises PersonNotFound."""
@@ -124,7 +124,7 @@ class Register:
                 raise PersonNotFound
             return self._erase(connection, person_id, caller, "erase")
 
-        return self.database.write(work, erases=True)
+        return self.database.write(work)
 
     def erase_photo(self, person_id: str, photo_id: str, caller: str) -> Receipt:
         """Erases a photo of a person, with any bundle. Raises PersonNotFound, PhotoNotFound."""
@@ -132,7 +132,7 @@ class Register:
         def work(connection: Connection) -> Receipt:
             if self._find(connection, person_id) is None:
                 raise PersonNotFound
-            erased = connection.execute(
+            erased = connection.erase(
                 "DELETE FROM photos WHERE person_id = ? AND photo_id = ? RETURNING photo_id", (person_id, photo_id)
             )
             if not erased:
@@ -140,7 +140,7 @@ class Register:
             number = self._touch(connection, person_id, caller, "erase_photo", "erased")
             return Receipt(person_id, 1, self.clock(), number)
 
-        return self.database.write(work, erases=True)
+        return self.database.write(work)
 
     def erase_expired(self) -> list[Receipt]:
         """Erases everybody whose time is over."""
@@ -151,7 +151,7 @@ class Register:
 
         if not self.database.read(self._any_expired):
             return []
-        return self.database.write(work, erases=True)
+        return self.database.write(work)
 
     def enrolled(self, person_id: str, contract_id: str) -> Mapping[str, Photo]:
         """The person's photos with this bundle, by their ids; none where the person is not there."""
@@ -229,7 +229,7 @@ class Register:
     ) -> None:
         person_id, key = before[:2]
         sealed = _sealed_profile(self.master.opened(key, "key", person_id), person_id, profile)
-        connection.execute(
+        connection.erase(
             "UPDATE people SET profile = ?, expires_at = ? WHERE person_id = ?", (sealed, until, person_id)
         )
         self._touch(connection, person_id, caller, "put", "changed")
@@ -260,8 +260,8 @@ class Register:
             )
 
     def _erase(self, connection: Connection, person_id: str, caller: str, action: str) -> Receipt:
-        photos = connection.execute("DELETE FROM photos WHERE person_id = ? RETURNING photo_id", (person_id,))
-        connection.execute("DELETE FROM people WHERE person_id = ?", (person_id,))
+        photos = connection.erase("DELETE FROM photos WHERE person_id = ? RETURNING photo_id", (person_id,))
+        connection.erase("DELETE FROM people WHERE person_id = ?", (person_id,))
         connection.execute("UPDATE gallery SET people = people - 1")
         erased = len({photo_id for (photo_id,) in photos})
         number = self._audit(connection, caller, action, person_id, f"erased {erased} photos")

@@ -17,11 +17,11 @@ def rotate(register: Register, master: Sealing) -> int:
         people = connection.execute("SELECT person_id, key FROM people")
         for person_id, sealed in people:
             key = register.master.open(sealed, "key", person_id)
-            connection.execute(
+            connection.erase(
                 "UPDATE people SET key = ? WHERE person_id = ?", (master.seal(key, "key", person_id), person_id)
             )
-        connection.execute("UPDATE gallery SET secrets = ?", (register.hashes.sealed(master),))
+        connection.erase("UPDATE gallery SET secrets = ?", (register.hashes.sealed(master),))
         audit.append(connection, register.hashes, register.clock(), "operator", "rotate_key", "", f"{len(people)} keys")
         return len(people)
 
-    return register.database.write(work, erases=True)
+    return register.database.write(work)

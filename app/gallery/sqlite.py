@@ -4,7 +4,6 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,8 +16,8 @@ from app.gallery.records import GalleryError, GalleryUnavailable
 _log = logging.getLogger("facepair")
 _BUSY_SECONDS = 5.0
 """For another process's transaction to end."""
-_TRUNCATE_SECONDS = 5.0
-"""For the readers of older states to end, so that the log can be emptied."""
+_TRUNCATE_SECONDS = 0.1
+"""For this process's readers of older states to end, so that the log can be emptied; another's may read for hours."""
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # in WAL mode less would lose what was answered, if the power fails
@@ -31,9 +30,14 @@ _PRAGMAS = (
 class _Statements:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.erased = False
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._connection.execute(statement, values).fetchall()
+
+    def erase(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        self.erased = True
+        return self.execute(statement, values)
 
 
 class _Open:
@@ -65,7 +69,7 @@ class Sqlite:
         self._untidy = True  # a log may be there from before, with what was erased then
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._writer = _Open(path)
+            self._written = _Open(path)
         except (OSError, sqlite3.Error) as error:
             raise GalleryError(f"{path}: the gallery cannot be opened") from error
 
@@ -79,28 +83,31 @@ class Sqlite:
                 reader.connection.rollback()
                 self._idle.append(reader)
 
-    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
-        with self._writing, _faults():
-            if self._writer.file != _identity(self._path):
-                self._writer.connection.close()
-                self._writer = _Open(self._path)
-            connection = self._writer.connection
+    def write(self, work: Callable[[Connection], T]) -> T:
+        with self._writer() as connection:
+            statements = _Statements(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(_Statements(connection))
+                result = work(statements)
                 connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     connection.rollback()
                 raise
-            self._untidy = self._untidy or erases
+            self._untidy = self._untidy or statements.erased
             if self._untidy:
-                self._empty_log(connection)
+                self._empty_log(connection, _TRUNCATE_SECONDS if statements.erased else 0)
             return result
+
+    def tidy(self) -> None:
+        with self._writer() as connection:
+            self._empty_log(connection, _TRUNCATE_SECONDS)
+            if self._untidy:
+                _log.warning("the gallery's log still holds what was erased: another process reads an older state")
 
     def close(self) -> None:
         with self._writing:
-            for each in (self._writer, *self._idle):
+            for each in (self._written, *self._idle):
                 each.connection.close()
             self._idle.clear()
 
@@ -115,17 +122,21 @@ class Sqlite:
                 return reader
             reader.connection.close()
 
-    def _empty_log(self, writer: sqlite3.Connection) -> None:
-        """Moves the log into the file, where deleted content is overwritten, and truncates it."""
-        until = time.monotonic() + _TRUNCATE_SECONDS
-        while time.monotonic() < until:
-            with suppress(sqlite3.OperationalError):  # the disk is full: the change itself is safe in the log
-                [(busy, _, _)] = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                if not busy:
-                    self._untidy = False
-                    return
-            time.sleep(0.01)
-        _log.warning("the gallery's log cannot be emptied: what was erased is in it until a later change")
+    @contextmanager
+    def _writer(self) -> Iterator[sqlite3.Connection]:
+        with self._writing, _faults():
+            if self._written.file != _identity(self._path):
+                self._written.connection.close()
+                self._written = _Open(self._path)
+            yield self._written.connection
+
+    def _empty_log(self, writer: sqlite3.Connection, seconds: float) -> None:
+        """Moves the log into the file, where deleted content is overwritten, and truncates it, if readers let it."""
+        writer.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        with suppress(sqlite3.OperationalError):  # the disk is full: the change itself is safe in the log
+            [(busy, _, _)] = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._untidy = self._untidy and bool(busy)
+        writer.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
 
 def _identity(path: Path) -> tuple[int, int]:

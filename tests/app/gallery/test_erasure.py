@@ -1,8 +1,10 @@
 """After an erasure nothing of the person is left: in the file, beside it, or in the process."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,6 +74,45 @@ def test_nothing_of_an_erased_photo_or_a_changed_profile_is_left(in_a_file: Gall
     gone = [blob for blob in before if blob not in rows_of(gallery, "E1")]
     assert len(gone) == 1
     assert traces(tmp_path, gone) == 0
+
+
+def test_only_what_erases_empties_the_log(in_a_file: Galleries, tmp_path: Path) -> None:
+    gallery, log = in_a_file.open(), tmp_path / "gallery.db-wal"
+    put(gallery, "E1")
+    put(gallery, "E1")
+    assert log.stat().st_size > 0
+    put(gallery, "E1", "changed")
+    assert log.stat().st_size == 0
+
+
+@pytest.mark.anyio
+async def test_who_reads_an_older_state_holds_up_no_change_and_the_log_is_emptied_afterwards(
+    in_a_file: Galleries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without another change, and whichever process has erased."""
+    monkeypatch.setattr(gallery_setup, "_SWEEP_SECONDS", 0.01)
+    here, there, threads = in_a_file.open(), in_a_file.open(), InThreads(1)
+    put(here, "E1", "somebody")
+    enrol(here, "E1", 1)
+    blobs = rows_of(here, "E1")
+    backup = sqlite3.connect(tmp_path / "gallery.db", isolation_level=None)
+    backup.execute("BEGIN")
+    backup.execute("SELECT count(*) FROM people").fetchall()
+    began = time.monotonic()
+    there.erase("E1", "anna")
+    for number in range(20):
+        put(there, f"F{number}")
+    assert time.monotonic() - began < 4
+    sweeper = asyncio.create_task(gallery_setup._sweep(here, threads))
+    await asyncio.sleep(0.3)
+    assert traces(tmp_path, blobs) > 0
+    backup.close()
+    async with asyncio.timeout(60):
+        while traces(tmp_path, blobs):
+            await asyncio.sleep(0.01)
+    sweeper.cancel()
+    await asyncio.wait([sweeper])
+    threads.close()
 
 
 def test_a_log_left_by_a_kill_is_emptied_at_the_next_start(in_a_file: Galleries, tmp_path: Path) -> None:
