@@ -15,6 +15,7 @@ from app.inference.self_test import SelfTests
 from app.openapi import FMR, picture_body, problems
 from app.people import (
     PEOPLE,
+    WORK,
     TheCaller,
     TheGallery,
     TheIdentifier,
@@ -137,7 +138,7 @@ async def verify_person(
     operation_id="get_gallery",
     summary="How many people there are, and how well a search can tell them apart",
     dependencies=[needs("identify")],
-    responses=problems(*CALLER, ErrorKind.FORBIDDEN, ErrorKind.GALLERY_UNAVAILABLE),
+    responses=problems(*CALLER, ErrorKind.FORBIDDEN, *WORK, ErrorKind.GALLERY_UNAVAILABLE),
 )
 async def get_gallery(
     request: Request,
@@ -158,7 +159,10 @@ async def get_gallery(
         except LevelNotSupported:
             point = None
         levels.append(shapes.SearchLevel(fpir=fpir, operating_point=point))
-    tested = None if counts.stale else await threads.run(lambda: tests.run(gallery.index, identifier))
+    tested = None
+    if not counts.stale:
+        caller = context_of(request).shares_as
+        tested = await threads.run_long(lambda: tests.run(gallery.index, identifier), caller)
     return shapes.Gallery(
         people=counts.people,
         photos=counts.photos,
@@ -188,7 +192,7 @@ async def export_gallery(gallery: TheGallery, threads: TheThreads, caller: TheCa
 
     The vectors are biometric data, unencrypted. An export is recorded in the audit.
     """
-    await threads.run(lambda: gallery.register.record(caller, "export", "begun"))
+    await threads.change(lambda: gallery.register.record(caller, "export", "begun"))
     lines = export(gallery.register)
     first = await threads.run(lambda: next(lines, b""))  # a database that is not there is an answer, not a torn stream
     return StreamingResponse(

@@ -109,7 +109,7 @@ class Enrolment:
             for photo_id in sorted(new, key=new.__getitem__):
                 judged[photo_id] = await self._judge(request, photo_id, new[photo_id], faces[photo_id])
             outcome = "enrolled" if not request.lookalikes else "enrolled with a look-alike"
-            counts = await self.threads.run(
+            counts = await self.threads.change(
                 lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome)
             )
         finally:

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import hashlib
 import json
+import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,11 @@ import numpy as np
 import pytest
 import recognising
 from recognising import picture
+from services import PATIENCE
 
 from app.gallery import postgres, sqlite
 from app.gallery.records import GalleryError
+from app.gallery.register import Register
 from app.main import create_app
 from app.settings import Settings
 from model import bundle
@@ -201,7 +205,7 @@ async def test_people_come_in_pages(people: httpx.AsyncClient) -> None:
     rest = (await people.get("/people", params={"limit": 3, "prefix": "E", "cursor": first["next_cursor"]})).json()
     assert [p["person_id"] for p in first["people"] + rest["people"]] == [f"E{number}" for number in range(5)]
     assert rest["next_cursor"] is None
-    for wrong in ({"limit": 0}, {"limit": 1001}, {"cursor": "ä"}, {"cursor": "x"}, {"limit": "many"}, *NOBODYS):
+    for wrong in ({"limit": 0}, {"limit": 201}, {"cursor": "ä"}, {"cursor": "x"}, {"limit": "many"}, *NOBODYS):
         assert problem(await people.get("/people", params=wrong)) == (422, "invalid_parameter")
 
 
@@ -488,6 +492,48 @@ async def test_while_the_database_is_gone_only_people_are_not_served(recogniser:
         (tmp_path / "away.db").rename(tmp_path / "gallery.db")
         assert (await identify(people, picture(1)))["person_id"] == "E1"
         assert (await people.delete("/people/E1")).status_code == 200
+
+
+async def test_what_is_refused_was_not_done_and_what_was_done_has_its_receipt(
+    recogniser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 60.0)
+    async with serving(recognising.settings(recogniser, tmp_path, request_timeout=2)) as people:
+        paths = [f"/people/E{number}" for number in range(4)]
+        for path in paths:
+            await people.put(path, json={})
+        other = sqlite3.connect(tmp_path / "gallery.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        erasures = [asyncio.create_task(people.delete(path)) for path in paths]
+        await asyncio.wait(erasures, timeout=3)
+        assert [erasure.done() for erasure in erasures].count(False) == 1
+        other.execute("COMMIT")
+        answers = await asyncio.gather(*erasures)
+        assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
+        for path, answer in zip(paths, answers, strict=True):
+            if answer.status_code == 200:
+                assert answer.json()["audit_id"] == 5
+            else:
+                assert problem(answer) == (503, "deadline_exceeded")
+            assert (await people.get(path)).status_code == (404 if answer.status_code == 200 else 200)
+        other.close()
+
+
+async def test_to_read_people_is_work(recogniser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, listed = threading.Event(), Register.people
+    monkeypatch.setattr(Register, "people", lambda *given: go_on.wait(PATIENCE) and listed(*given))
+    limits = {"max_in_flight": 2, "requests_per_minute": 4}
+    async with serving(recognising.settings(recogniser, tmp_path, **limits)) as people:
+        lists = [asyncio.create_task(people.get("/people")) for _ in range(3)]
+        [refused], _ = await asyncio.wait(lists, return_when=asyncio.FIRST_COMPLETED)
+        assert problem(refused.result()) == (503, "overloaded")
+        assert (await people.get("/livez")).status_code == 200
+        go_on.set()
+        assert sorted(answer.status_code for answer in await asyncio.gather(*lists)) == [200, 200, 503]
+        for path in ("/gallery", "/people/E1", "/gallery/export"):
+            answer = await people.get(path)
+        assert problem(answer) == (429, "rate_limited")
+        assert (await people.get("/model")).status_code == 200
 
 
 async def test_a_damaged_photo_is_named_and_the_rest_is_served(recogniser: Path, tmp_path: Path) -> None:

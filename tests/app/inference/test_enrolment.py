@@ -111,12 +111,16 @@ async def test_the_embedding_is_wiped_once_it_is_enrolled(enrolment: Enrolment) 
 
 async def test_few_hops_between_loop_and_thread_lie_around_an_enrolment(enrolment: Enrolment) -> None:
     """Each may wait for a core: one to know the person, one to judge each photo, one to enrol."""
-    hops = []
+    hops: list[object] = []
 
     class Counted(InThreads):
         async def run(self, work: Callable[[], T]) -> T:
             hops.append(work)
             return await super().run(work)
+
+        async def change(self, work: Callable[[], T]) -> T:
+            hops.append(work)
+            return await super().change(work)
 
     counted = Counted(1)
     pictures = [recognising.picture(1), recognising.picture(1, 1)]
