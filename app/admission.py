@@ -43,6 +43,7 @@ class Ticket:
     last: float
     """When the last byte came, by the clock."""
     size: int = 0
+    whole: bool = False
     working: bool = False
 
 
@@ -98,8 +99,13 @@ class Admission:
         """The request is whole. Raises OverloadedError where as many as may be are worked on."""
         self._require(ticket)
         self._require_slot(ticket.caller)
-        ticket.working = True
+        ticket.whole = ticket.working = True
         self._working[ticket.caller] += 1
+
+    def end_work(self, ticket: Ticket) -> None:
+        """The answer begins. However long the client takes over it, others are worked on."""
+        _subtract(self._working, ticket.caller, int(ticket.working))
+        ticket.working = False
 
     def _require(self, ticket: Ticket) -> None:
         if ticket not in self._tickets:  # it gave way, and what still comes of it is nobody's
@@ -124,7 +130,7 @@ class Admission:
 
     def _end_stalled(self, tickets: list[Ticket]) -> None:
         since = self._clock() - _STALLED_SECONDS
-        stalled = [ticket for ticket in tickets if not ticket.working and ticket.last <= since]
+        stalled = [ticket for ticket in tickets if not ticket.whole and ticket.last <= since]
         if not stalled:
             raise OverloadedError
         longest = min(stalled, key=lambda ticket: ticket.last)

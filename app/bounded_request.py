@@ -37,7 +37,10 @@ def length_of(digits: bytes) -> int:
 
 
 class BoundedRequest:
-    """What an application sees of a request. `on_bytes` and `on_whole` are told of the body as it comes; may raise."""
+    """What an application sees of a request.
+
+    `on_bytes` and `on_whole` are told of the body as it comes, and may raise; `on_answer`, when the answer begins.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, context: RequestContext, settings: Settings) -> None:
         self.scope = scope
@@ -46,11 +49,12 @@ class BoundedRequest:
         self.answered = False
         self.on_bytes: Callable[[int], None] = lambda _: None
         self.on_whole: Callable[[], None] = lambda: None
+        self.on_answer: Callable[[], None] = lambda: None
         self.receive, self._send = receive, send
         self._settings = settings
         self._max_body_bytes = settings.max_body_bytes if scope["method"] in _WITH_BODY else 0
         self._chunked = "transfer-encoding" in self.headers
-        self._whole = not (self._chunked or self.declared_length)
+        self._whole = self._empty = not (self._chunked or self.declared_length)
         self._closed = False
         self._limit: asyncio.Timeout | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -102,10 +106,14 @@ class BoundedRequest:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.on_answer()
             self._end_at(None)  # how fast the client takes its answer is between it and the server
         await self.send(message)
 
     async def _bounded(self) -> Message:
+        if self._empty:  # the watcher takes what the server says of it
+            self._empty = False
+            return {"type": "http.request", "body": b"", "more_body": False}
         message = await self.receive()
         size = len(message.get("body", b""))
         self.context.received += size
@@ -119,7 +127,6 @@ class BoundedRequest:
         elif not self._whole:
             self._whole = True
             self._start_work()
-            self._watcher = asyncio.create_task(self._watch())
         return message
 
     def _expect_more(self) -> None:
@@ -132,11 +139,13 @@ class BoundedRequest:
         self.on_whole()
         self.context.deadline = time.monotonic() + self._settings.request_timeout
         self._end_at(self.context.deadline)
+        self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         with suppress(HeadError):  # what is wrong after this request is none of its business
-            message = await self.receive()
-            if message["type"] == "http.disconnect" and not self.answered:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+            if not self.answered:
                 self._closed = True
                 self._end_at(0)
 

@@ -19,6 +19,8 @@ _PUBLIC_FOLDERS = ("/page/", "/static-offline-docs/")
 _LONGEST_PATH = 1024
 """No route's is longer. To look for a file beneath six thousand folders took 50 ms, and whoever can connect may ask."""
 _READ_ONLY = {"GET", "HEAD", "OPTIONS"}
+_PEOPLE = ("/people", "/gallery")
+"""To read these is work as well: a page of people takes as long as a photo."""
 
 
 def is_public(path: str) -> bool:
@@ -26,7 +28,7 @@ def is_public(path: str) -> bool:
 
 
 class Gate:
-    """Lets a request in or refuses it, and has it recorded when it has ended. What does more than read is bounded."""
+    """Lets a request in or refuses it, and has it recorded when it has ended. Work is bounded."""
 
     def __init__(self, inner: ASGIApp, *, settings: Settings, keys: Keys, admission: Admission, record: Record) -> None:
         self._inner = inner
@@ -62,10 +64,10 @@ class Gate:
             raise HTTPException(404)
         if context.path == "/readyz":
             self._admission.check()
-        if request.scope["method"] in _READ_ONLY:
-            await request.run(self._inner)
-        else:
+        if request.scope["method"] not in _READ_ONLY or context.path.startswith(_PEOPLE):
             await self._work(request)
+        else:
+            await request.run(self._inner)
 
     async def _work(self, request: BoundedRequest) -> None:
         context = request.context
@@ -74,6 +76,7 @@ class Gate:
                 self._quota.take(context.shares_as)
             request.on_bytes = lambda size: self._admission.charge(ticket, size)
             request.on_whole = lambda: self._admission.start_work(ticket)
+            request.on_answer = lambda: self._admission.end_work(ticket)
             await request.run(self._inner)
 
     async def _refuse(self, request: BoundedRequest, error: Exception) -> None:

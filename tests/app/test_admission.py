@@ -70,6 +70,20 @@ def test_of_what_is_whole_no_more_is_worked_on_than_may_be() -> None:
         room.start_work(uploads[4])
 
 
+def test_what_is_answered_is_worked_on_no_more_and_never_stalls() -> None:
+    room = Room(max_requests=1)
+    room.charge(answered := room.enter("anna"), 60)
+    room.start_work(answered)
+    room.end_work(answered)
+    room.start_work(next_one := room.enter("berta"))
+    room.now += 100
+    with pytest.raises(OverloadedError):
+        room.charge(next_one, 60)
+    assert (room.in_flight, room.gave_up) == (2, [])
+    room.close()
+    assert room.in_flight == 0
+
+
 def test_bytes_are_charged_as_they_come_and_what_was_declared_is_judged_before() -> None:
     room = Room()
     room.charge(room.enter("anna"), 60)

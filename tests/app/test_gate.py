@@ -21,6 +21,7 @@ from app.gate import PUBLIC_PATHS, Gate
 from app.inference.batching import DeadlineExceededError, QueueFullError
 from app.keys import Key, Keys, KeysError, UnauthorizedError, read_keys
 from app.main import create_app
+from app.operations import Readiness
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -442,6 +443,48 @@ async def test_work_for_a_client_that_left_is_stopped(short: FastAPI) -> None:
     assert b'facepair_requests_total{route="/embed",status="499"} 1.0' in short.state.metrics.text()
     short.state.verifier = whole
     assert (await Call().to(short)).status == 200
+
+
+async def test_work_without_a_body_for_a_client_that_left_is_stopped(short: FastAPI) -> None:
+    cancelled = []
+
+    async def check() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    short.state.readiness = Readiness(check)
+    call = await Call(path="/readyz", method="GET", leaves_after=0.05).to(short)
+    assert (call.sent, cancelled) == ([], [True])
+    assert b'facepair_requests_total{route="/readyz",status="499"} 1.0' in short.state.metrics.text()
+
+
+class Unread(Call):
+    """Its client does not take the answer, until told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pause = Pause()
+
+    async def send(self, message: Message) -> None:
+        await super().send(message)
+        if message["type"] == "http.response.body":
+            await self.pause.wait()
+
+
+async def test_who_does_not_take_an_answer_keeps_nobody_out(short: FastAPI) -> None:
+    unread = [Unread(), Unread(), Unread()]
+    answers = []
+    for call in unread:
+        answers.append(asyncio.create_task(call.to(short)))
+        await call.pause.reached.wait()
+    assert (await Call().to(short)).status == 200
+    assert short.state.admission.in_flight == len(unread)
+    for call in unread:
+        call.pause.go_on.set()
+    assert [(await answer).status for answer in answers] == [200] * len(unread)
 
 
 async def test_a_service_that_drains_says_so_and_finishes_what_it_let_in(short: FastAPI) -> None:
