@@ -182,7 +182,7 @@ def tutorial_bundle(folder: Path) -> str:
 def _unseen(report: Mapping[str, Any], level: float) -> list[str]:
     rate = next(rate for rate in report["rates"] if rate["level"] == level)
     return [
-        f"{_name(report['data']['name'])}: {len(report['data']['people'])}",
+        f"{_name(report['data']['name'])}: {len(report['data']['people']):,}",
         f"{report['genuine_pairs']:,}, {report['impostor_pairs']:,}",
         *(percent(figure) for figure in (report["eer"], rate["fmr"], rate["fnmr"], report["fnmr_by_person"])),
     ]
