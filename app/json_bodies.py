@@ -18,7 +18,7 @@ from app import base64_pictures
 from app.bounded_request import BodyTooLargeError
 from app.in_pieces import InPieces, Pieces
 from app.multipart import parameters
-from app.uploads import FileError, FileTooLargeError, Form, InvalidParameterError, MissingPartError
+from app.uploads import MAX_FIELD_BYTES, FileError, FileTooLargeError, Form, InvalidParameterError, MissingPartError
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OBJECT = re.compile(rb"\s*\{")
@@ -26,8 +26,6 @@ _LONG = 4096
 """A string of more bytes is read by itself."""
 _MOST_BESIDE = 2**16
 """Bytes of a form beside its long strings, spaces included."""
-_LONGEST_FIELD = 1024
-"""Bytes, as in an upload."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -106,7 +104,7 @@ def members_of(body: bytearray, shape: type[BaseModel]) -> dict[str, bytes]:
 
 def field(member: bytes | msgspec.Raw, kind: type[str] | type[float]) -> str | None:
     """A short text or a number as a text, None for null. Raises InvalidParameterError."""
-    if memoryview(member).nbytes > _LONGEST_FIELD:
+    if memoryview(member).nbytes > MAX_FIELD_BYTES:
         raise InvalidParameterError
     try:
         value = msgspec.json.decode(member, type=kind | None)

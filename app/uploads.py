@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from app.multipart import Multipart, TooLongError
 
-_MAX_FIELD_BYTES = 1024
+MAX_FIELD_BYTES = 1024
 
 
 class InvalidParameterError(Exception):
@@ -79,7 +79,7 @@ async def _file(body: Multipart, name: str, max_bytes: int) -> bytes:
 
 async def _text(body: Multipart) -> str:
     try:
-        return (await body.content(_MAX_FIELD_BYTES)).decode("utf-8", "replace")
+        return (await body.content(MAX_FIELD_BYTES)).decode("utf-8", "replace")
     except TooLongError:
         raise InvalidParameterError from None
 
