@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from app.malformed_json import MALFORMED
+
 _Word = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_]{1,64}\Z")]
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LONGEST = 500  # characters of a problem's text
 
 
@@ -78,7 +79,7 @@ def read(status: int, body: bytes, form: type[Answer]) -> tuple[Answer, str]:
         if status == HTTPStatus.OK:
             return msgspec.convert(whole, form), json.dumps(whole)  # ASCII, with every control character escaped
         problem = msgspec.convert(whole, _Problem)
-    except _MALFORMED:
+    except MALFORMED:
         raise CommandError(f"the answer is not Facepair's: status {status}") from None
     place = f"{problem.image}: " if problem.image else ""
     raise CommandError(f"{place}{problem.detail[:_LONGEST]} ({problem.code})")

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from app import base64_pictures
 from app.bounded_request import BodyTooLargeError
 from app.in_pieces import InPieces, Pieces
+from app.malformed_json import MALFORMED
 from app.multipart import parameters
 from app.uploads import MAX_FIELD_BYTES, FileError, FileTooLargeError, Form, InvalidParameterError, MissingPartError
 
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _OBJECT = re.compile(rb"\s*\{")
 _LONG = 4096
 """A string of more bytes is read by itself."""
@@ -93,7 +93,7 @@ def members_of(body: bytearray, shape: type[BaseModel]) -> dict[str, bytes]:
         found = msgspec.json.decode(body, type=_members(shape))
     except msgspec.ValidationError:
         raise InvalidParameterError from None
-    except _MALFORMED:
+    except MALFORMED:
         raise JsonInvalidError from None
     members = {name: json for name in shape.model_fields if (json := bytes(getattr(found, name)))}
     # A member that is there twice has a comma that no other accounts for.
@@ -108,7 +108,7 @@ def field(member: bytes | msgspec.Raw, kind: type[str] | type[float]) -> str | N
         raise InvalidParameterError
     try:
         value = msgspec.json.decode(member, type=kind | None)
-    except _MALFORMED:
+    except MALFORMED:
         raise InvalidParameterError from None
     return None if value is None else str(value)
 
@@ -148,7 +148,7 @@ def _form(
     yield
     try:
         members = msgspec.json.decode(rest, type=dict[str, msgspec.Raw])
-    except _MALFORMED:
+    except MALFORMED:
         raise JsonInvalidError from None
     # No value may hold a comma, so that their number shows a member that is there twice.
     if not members.keys() <= {*images, *fields} or max(len(members) - 1, 0) != rest.count(b","):

@@ -10,9 +10,9 @@ import numpy as np
 
 from app.gallery.records import GalleryError
 from app.gallery.rules import MAX_ID, MAX_TEXT, NEW_PERSON_ID, is_small
+from app.malformed_json import MALFORMED
 from model.manifest import LENGTH_TOLERANCE
 
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST_WARNINGS = 20
 _MOST_BYTES = 2**16
 """Of a vector whose bundle is not known: far more than any has."""
@@ -61,7 +61,7 @@ def read_line(line: bytes, space: Space) -> PersonLine:
     """The person of a line. Raises GalleryError, which says what is wrong with it."""
     try:
         person = msgspec.json.decode(line, type=PersonLine)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         said = "".join(filter(str.isprintable, str(error)))[:200]  # it may repeat names of the line
         raise GalleryError(f"not a line of an export: {said}") from error
     if not is_small(person.metadata):

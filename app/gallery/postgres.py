@@ -18,6 +18,10 @@ _CONNECTIONS = 4
 _CONNECT_SECONDS = 2
 _START_SECONDS = 10.0
 _STATEMENT_MS = 5000
+_SILENCE = {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 5}
+"""After 10 to 15 s a server that is gone without a word, as when its machine dies, is gone: the system's own time for
+that is hours, in which every connection would wait.
+"""
 
 
 class _Statements:
@@ -41,7 +45,7 @@ class Postgres:
         self._pool: ConnectionPool[_Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection,
-            kwargs={"connect_timeout": _CONNECT_SECONDS},
+            kwargs={"connect_timeout": _CONNECT_SECONDS, **_SILENCE},
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_CONNECT_SECONDS,

@@ -181,12 +181,15 @@ class Server:
             its.close()
             os.close(memory)
 
-    async def ended_by(self, pid: int) -> int:
-        """The signal that ended a child that has been killed, as far as is known; else 0."""
+    async def ended_by(self, pid: int) -> int | None:
+        """The signal that ended a child that has been killed, 0 where none did. None: it is none of this server's, or
+        the server is lost as well.
+        """
         try:
-            return max(0, await self._command(pid, []))
+            ended_by = await self._command(pid, [])
         except OSError:
-            return 0
+            return None
+        return None if ended_by < 0 else ended_by
 
     def close(self) -> None:
         """Ends the server, not its children."""

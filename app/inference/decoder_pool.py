@@ -152,14 +152,14 @@ class DecoderPool:
         if self._server is server:
             self._server = None
 
-    def _replace(self, place: _Place, child: Child) -> "asyncio.Task[int]":
-        """Ends a child, and gives the signal that ended it: this one, where it had not ended by itself."""
+    def _replace(self, place: _Place, child: Child) -> "asyncio.Task[int | None]":
+        """Ends a child, and gives the signal that ended it, if known: this one, where it had not ended by itself."""
         child.end()
         self._fill(place)
         return self._task(self._ended_by(child))
 
-    async def _ended_by(self, child: Child) -> int:
-        return await self._server.ended_by(child.pid) if self._server else 0
+    async def _ended_by(self, child: Child) -> int | None:
+        return await self._server.ended_by(child.pid) if self._server else None
 
     async def _use(
         self,
@@ -194,6 +194,8 @@ class DecoderPool:
                 raise DecodingTimeoutError from error
             except LostError as error:
                 ended_by = await self._replace(place, child)
+                if ended_by is None:  # whether the picture was at fault nobody knows: it is tried again
+                    continue
                 took_too_much = isinstance(error, EndedError) and ended_by in _TOO_MUCH
                 raise (TooExpensive if took_too_much else CorruptImage) from error
         raise NoChildError

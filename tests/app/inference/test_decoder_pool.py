@@ -377,6 +377,20 @@ async def test_a_server_that_is_lost_is_replaced_and_its_children_work_on(
     assert not alive(lost)
 
 
+async def test_a_picture_whose_child_ended_for_an_unknown_reason_is_tried_again(pool: DecoderPool) -> None:
+    """As where a machine's memory runs out and takes the server of the children as well."""
+    assert pool._server is not None
+    children = await pids(pool)
+    with stopped(*children):
+        pictures = [asyncio.create_task(pool.decode(GOOD)) for _ in children]
+        await until(lambda: all(place.working for place in pool._places))
+        os.kill(pool._server.process.pid, signal.SIGKILL)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    copies = await asyncio.gather(*pictures)
+    assert [copy.size for copy in copies] == [(92, 112)] * len(children)
+
+
 async def test_children_and_their_server_end_with_the_service() -> None:
     code = (
         "import asyncio\n"
@@ -507,6 +521,6 @@ async def test_a_server_that_speaks_nonsense_is_no_server(monkeypatch: pytest.Mo
         os.kill(server.process.pid, signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             await server.child(ImageLimits(), 2**20)
-        assert await server.ended_by(os.getpid()) == 0
+        assert await server.ended_by(os.getpid()) is None
     finally:
         server.close()
