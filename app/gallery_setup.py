@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
 
-from app import logs, people, searches
+from app import logs, people, photos, searches
 from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery, open_database, open_gallery
 from app.gallery.records import GalleryUnavailable, Limits
@@ -44,6 +44,7 @@ def open_from(settings: Settings, manifest: Manifest) -> Gallery | None:
 
 def add_routes(service: FastAPI) -> None:
     service.include_router(people.router)
+    service.include_router(photos.router)
     service.include_router(searches.router)
 
 

@@ -13,7 +13,7 @@ from app.errors import ErrorKind
 from app.gallery.transfer import export
 from app.inference.self_test import SelfTests
 from app.openapi import FMR, picture_body, problems
-from app.people import (
+from app.people_state import (
     PEOPLE,
     WORK,
     TheCaller,

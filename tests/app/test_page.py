@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import people
+from app import photos
 from app.errors import ErrorKind
 from app.main import create_app
 from app.page import FOLDER, HEADERS
@@ -83,7 +83,7 @@ def test_every_error_and_every_warning_has_words() -> None:
 
 
 def test_every_word_of_the_gate_has_words() -> None:
-    assert LANGUAGES["en"]["gate"].keys() == people._DETAILS.keys()
+    assert LANGUAGES["en"]["gate"].keys() == photos._DETAILS.keys()
     assert {"enrolled", "already_enrolled"} <= LANGUAGES["en"].keys()
 
 
