@@ -93,14 +93,16 @@ class Photo(Shape):
 
 
 class PersonSummary(Shape):
-    person_id: PersonId
+    person_id: str = Field(description="Your own id of the person", examples=["E1042"])
     display_name: str | None = Field(examples=["Anna K."])
     metadata: dict[str, Any] = Field(examples=[{"desk": "3.14"}])
     consent_reference: str | None = Field(examples=["form 2026-17"])
-    created_at: datetime = Field(examples=["2026-11-24T21:00:00Z"])
-    updated_at: datetime = Field(examples=["2026-11-24T21:00:00Z"])
+    created_at: datetime | None = Field(examples=["2026-11-24T21:00:00Z"])
+    updated_at: datetime | None = Field(examples=["2026-11-24T21:00:00Z"])
     expires_at: datetime | None = Field(examples=["2027-08-01T00:00:00Z"])
-    damaged: bool = Field(description="What is kept of the person cannot be read: erase and enrol again")
+    damaged: bool = Field(
+        description="What is kept of the person cannot be read, and times are null: erase and enrol again"
+    )
 
 
 class Person(PersonSummary):

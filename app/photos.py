@@ -54,6 +54,7 @@ _DETAILS = {
         ErrorKind.FORBIDDEN,
         *UPLOAD,
         *(kind for kind in PICTURE if kind in (ErrorKind.MISSING_PART, ErrorKind.INVALID_PARAMETER)),
+        ErrorKind.PERSON_NOT_FOUND,
         ErrorKind.GALLERY_FULL,
         ErrorKind.PERSON_DAMAGED,
         ErrorKind.ENROLMENT_REJECTED,

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from app.gallery import audit
 from app.gallery.gallery import Gallery
-from app.gallery.records import GalleryFull, Limits, PersonNotFound, PhotoNotFound, Profile
+from app.gallery.records import GalleryFull, GalleryUnavailable, Limits, PersonNotFound, PhotoNotFound, Profile
 from model.embedding.embedder import distances
 
 LIMITS = Limits(people=4, photos=3)
@@ -50,9 +50,12 @@ class GalleryMachine(RuleBasedStateMachine):
         known = self.people.get(person_id)
         return known is not None and (known.until is None or known.until > self.galleries.now)
 
+    def over(self, person_id: str) -> bool:
+        """Expired, and not yet erased: the id is not free before that."""
+        return person_id in self.people and not self.alive(person_id)
+
     def full(self, person_id: str) -> bool:
-        there = self.people.keys() - {person_id} if not self.alive(person_id) else set()
-        return len(there) >= LIMITS.people
+        return person_id not in self.people and len(self.people) >= LIMITS.people
 
     @rule(person=PEOPLE, name=st.sampled_from([None, "x", "y"]), hours=st.sampled_from([None, None, 1, 5]))
     def put(self, person: str, name: str | None, hours: int | None) -> None:
@@ -61,6 +64,9 @@ class GalleryMachine(RuleBasedStateMachine):
             _, made = self.gallery.register.put(person, Profile(name), until, "anna")
         except GalleryFull:
             assert self.full(person)
+            return
+        except GalleryUnavailable:
+            assert self.over(person)
             return
         assert made == (not self.alive(person))
         photos = self.people[person].photos if self.alive(person) else {}
@@ -75,6 +81,9 @@ class GalleryMachine(RuleBasedStateMachine):
             self.gallery.register.enrol(person, new, CONTRACT, "anna", "enrolled")
         except GalleryFull:
             assert len(photos) > LIMITS.photos or self.full(person)
+            return
+        except GalleryUnavailable:
+            assert self.over(person)
             return
         assert len(photos) <= LIMITS.photos
         self.people[person] = Known(before.name, before.until, photos)

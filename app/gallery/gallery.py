@@ -25,10 +25,19 @@ class Gallery:
     register: Register
     index: Index
 
-    def enrol(self, person_id: str, photos: Sequence[NewPhoto], contract_id: str, caller: str, outcome: str) -> Counts:
+    def enrol(
+        self,
+        person_id: str,
+        photos: Sequence[NewPhoto],
+        contract_id: str,
+        caller: str,
+        outcome: str,
+        *,
+        makes: bool = True,
+    ) -> Counts:
         """As the register does, and into this process's memory as well; no photos change nothing."""
         if photos:
-            self.register.enrol(person_id, photos, contract_id, caller, outcome)
+            self.register.enrol(person_id, photos, contract_id, caller, outcome, makes=makes)
         return self.index.counts()
 
     def erase(self, person_id: str, caller: str, if_match: str | None = None) -> Receipt:

@@ -215,22 +215,24 @@ class Index:
         for (person_id, key, expires_at), photos in groupby(rows, key=itemgetter(0, 1, 2)):
             self._forget(person_id)
             self._pseudonyms[self._hashes.pseudonym(person_id)] = person_id
-            self._matrix.add_person(person_id, to_time(expires_at).timestamp() if expires_at else np.inf)
-            self._load_photos(person_id, key, [photo[3:] for photo in photos if photo[3] is not None])
+            self._load_photos(person_id, key, expires_at, [photo[3:] for photo in photos if photo[3] is not None])
         for person_id, photo_id in self._matrix.fill_rows():
             self._damage(person_id, photo_id)
 
-    def _load_photos(self, person_id: str, key: bytes, photos: list[Row]) -> None:
+    def _load_photos(self, person_id: str, key: bytes, expires_at: str | None, photos: list[Row]) -> None:
         mine = [(photo_id, vector) for photo_id, contract_id, vector in photos if contract_id == self._contract_id]
         stale = {photo_id for photo_id, _, _ in photos} - {photo_id for photo_id, _ in mine}
         if stale:
             self._stale[person_id] = len(stale)
         try:
+            until = to_time(expires_at).timestamp() if expires_at else np.inf
             sealing = self._master.opened(key, "key", person_id)
         except DamagedError:
+            self._matrix.add_person(person_id, np.inf)
             for photo_id, _ in mine:
                 self._damage(person_id, photo_id)
         else:
+            self._matrix.add_person(person_id, until)
             for photo_id, vector in mine:
                 self._load_vector(sealing, person_id, photo_id, vector)
 

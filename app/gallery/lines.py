@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from app.gallery.records import GalleryError
+from app.gallery.records import GalleryError, Quality
 from app.gallery.rules import MAX_ID, MAX_TEXT, NEW_PERSON_ID, is_small
 from app.malformed_json import MALFORMED
 from model.manifest import LENGTH_TOLERANCE
@@ -18,7 +18,6 @@ _MOST_BYTES = 2**16
 """Of a vector whose bundle is not known: far more than any has."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
-_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Warning = Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,40}\Z")]
 
 
@@ -31,19 +30,13 @@ class Space:
     normalized: bool
 
 
-class QualityLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    size_px: Annotated[int, msgspec.Meta(ge=0)]
-    sharpness: _Share
-    brightness: _Share
-
-
 class PhotoLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`vector`: the embedding's float32 values, little-endian, in base64."""
 
     photo_id: Annotated[str, msgspec.Meta(pattern=r"^ph_[0-9a-f]{32}\Z")]
     contract_id: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
-    enrolled_at: datetime
-    quality: QualityLine
+    enrolled_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    quality: Quality
     warnings: Annotated[tuple[_Warning, ...], msgspec.Meta(max_length=_MOST_WARNINGS)]
     vector: bytes
 
@@ -67,18 +60,19 @@ def read_line(line: bytes, space: Space) -> PersonLine:
     if not is_small(person.metadata):
         raise GalleryError("the metadata is larger or deeper than a request's may be")
     if person.expires_at:
-        _require_utc(person.expires_at)
+        _require_utc("expires_at", person.expires_at)
     _require_different(person.photos)
     for photo in person.photos:
+        _require_utc("enrolled_at", photo.enrolled_at)
         _require_comparable(photo, space)
     return person
 
 
-def _require_utc(time: datetime) -> None:
+def _require_utc(name: str, time: datetime) -> None:
     try:
         time.astimezone(UTC)
     except OverflowError as error:
-        raise GalleryError("expires_at is after the year 9999, or before the first") from error
+        raise GalleryError(f"{name} is after the year 9999, or before the first") from error
 
 
 def _require_different(photos: Sequence[PhotoLine]) -> None:

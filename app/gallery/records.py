@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class GalleryError(Exception):
@@ -47,6 +51,14 @@ class Profile:
     consent_reference: str | None = None
 
 
+class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a face in a photo, as /embed gave it."""
+
+    size_px: Annotated[int, msgspec.Meta(ge=0)]
+    sharpness: Share
+    brightness: Share
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photo that was enrolled; the picture itself is never kept. `quality` and `warnings` as /embed gave them."""
@@ -60,12 +72,15 @@ class Photo:
 
 @dataclass(frozen=True)
 class Person:
-    """`revision`: of the gallery, when this person last changed; times are in UTC. `profile` is None if damaged."""
+    """`revision`: of the gallery, when this person last changed; times are in UTC.
+
+    Of somebody damaged, profile and times are None.
+    """
 
     person_id: str
     profile: Profile | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
     expires_at: datetime | None
     revision: int
     photos: tuple[Photo, ...] = ()
@@ -73,12 +88,13 @@ class Person:
 
 @dataclass(frozen=True)
 class NewPhoto:
-    """`vector`: the embedding's float32 bytes."""
+    """`vector`: the embedding's float32 bytes. `enrolled_at`: None for now."""
 
     photo_id: str
     vector: memoryview
     quality: Mapping[str, float]
     warnings: tuple[str, ...]
+    enrolled_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -105,4 +121,8 @@ def to_text(time: datetime) -> str:
 
 
 def to_time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    """Raises DamagedError."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DamagedError from error

@@ -6,12 +6,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from app.gallery import audit
 from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import (
     DamagedError,
     GalleryFull,
+    GalleryUnavailable,
     Limits,
     NewPhoto,
     Person,
@@ -20,11 +23,13 @@ from app.gallery.records import (
     PhotoNotFound,
     PreconditionFailed,
     Profile,
+    Quality,
     Receipt,
     to_text,
     to_time,
 )
 from app.gallery.sealing import Sealing, new_key, wipe
+from app.malformed_json import MALFORMED
 
 _PERSON = "person_id, key, profile, created_at, updated_at, expires_at, revision"
 _PHOTO = "photo_id, contract_id, enrolled_at, quality, warnings"
@@ -45,7 +50,8 @@ class Register:
     """Every change is one transaction with one entry of the audit, whose number is the gallery's revision.
 
     All of it raises GalleryUnavailable while the database cannot be used; changes of a person raise DamagedError where
-    the person's key was damaged, erasing does not. `clock` gives the time in UTC.
+    the person's key was damaged, erasing does not. Where the master key was changed since this was opened, it raises
+    GalleryUnavailable: what would be sealed now, nobody could ever open. `clock` gives the time in UTC.
     """
 
     database: Database
@@ -69,7 +75,7 @@ class Register:
             until = to_text(expires_at) if expires_at else None
             if before is None:
                 self._add_person(connection, person_id, profile, until, caller, "put")
-            elif (self._person(before).profile, before[5]) != (profile, until):
+            elif (self._person(connection, before).profile, before[5]) != (profile, until):
                 self._change_person(connection, before, profile, until, caller)
             return self._person_with_photos(connection, person_id), before is None
 
@@ -82,24 +88,36 @@ class Register:
     def people(self, limit: int, after: str = "", prefix: str = "") -> Page:
         """At most so many, by id, whose id follows `after` and begins with `prefix`; without their photos."""
 
-        def work(connection: Connection) -> list[Row]:
-            return connection.execute(
+        def work(connection: Connection) -> list[Person]:
+            rows = connection.execute(
                 f"SELECT {_PERSON} FROM people WHERE person_id > ? AND person_id >= ? AND person_id < ? "  # noqa: S608
                 f"AND {_HERE} ORDER BY person_id LIMIT ?",
                 (after, prefix, prefix + "\x7f", self._now(), limit + 1),
             )
+            return [self._person(connection, row) for row in rows]
 
-        people = [self._person(row) for row in self.database.read(work)]
+        people = self.database.read(work)
         return Page(tuple(people[:limit]), people[limit - 1].person_id if len(people) > limit else None)
 
-    def enrol(self, person_id: str, photos: Sequence[NewPhoto], contract_id: str, caller: str, outcome: str) -> None:
-        """Adds photos, all or none; makes the person if need be. A photo that is there already changes nothing.
+    def enrol(
+        self,
+        person_id: str,
+        photos: Sequence[NewPhoto],
+        contract_id: str,
+        caller: str,
+        outcome: str,
+        *,
+        makes: bool = True,
+    ) -> None:
+        """Adds photos, all or none. A photo that is there already changes nothing.
 
-        Raises GalleryFull.
+        `makes`: whether to make the person if need be; else it raises PersonNotFound. Raises GalleryFull.
         """
 
         def work(connection: Connection) -> None:
             person = self._find(connection, person_id)
+            if person is None and not makes:
+                raise PersonNotFound
             known = {photo[0] for photo in self._photo_rows(connection, person_id) if photo[1] == contract_id}
             new = [photo for photo in photos if photo.photo_id not in known]
             if len(known) + len(new) > self.limits.photos:
@@ -153,10 +171,15 @@ class Register:
             return []
         return self.database.write(work)
 
-    def enrolled(self, person_id: str, contract_id: str) -> Mapping[str, Photo]:
-        """The person's photos with this bundle, by their ids; none where the person is not there."""
-        rows = self.database.read(lambda connection: self._photo_rows(connection, person_id))
-        return {photo.photo_id: photo for photo in map(_photo, rows) if photo.contract_id == contract_id}
+    def enrolled(self, person_id: str, contract_id: str) -> Mapping[str, Photo] | None:
+        """The person's photos with this bundle, by their ids; None where the person is not there."""
+
+        def work(connection: Connection) -> tuple[Photo, ...] | None:
+            there = self._find(connection, person_id)
+            return self._photos(connection, person_id) if there else None
+
+        photos = self.database.read(work)
+        return None if photos is None else {each.photo_id: each for each in photos if each.contract_id == contract_id}
 
     def record(self, caller: str, action: str, outcome: str) -> int:
         """An entry of the audit that is about nobody in particular."""
@@ -181,16 +204,25 @@ class Register:
         row = self._find(connection, person_id)
         if row is None:
             raise PersonNotFound
-        return self._person(row, tuple(map(_photo, self._photo_rows(connection, person_id))))
+        return self._person(connection, row, self._photos(connection, person_id))
 
-    def _person(self, row: Row, photos: tuple[Photo, ...] = ()) -> Person:
+    def _person(self, connection: Connection, row: Row, photos: tuple[Photo, ...] = ()) -> Person:
         person_id, key, sealed, created_at, updated_at, expires_at, revision = row
-        profile: Profile | None = None
-        with suppress(DamagedError):
-            sealing = self.master.opened(key, "key", person_id)
+        try:
+            sealing = self._opened(connection, key, person_id)
             profile = Profile(**json.loads(sealing.open(sealed, "profile", person_id)))
-        until = to_time(expires_at) if expires_at else None
-        return Person(person_id, profile, to_time(created_at), to_time(updated_at), until, revision, photos)
+            times = to_time(created_at), to_time(updated_at), to_time(expires_at) if expires_at else None
+        except DamagedError:
+            return Person(person_id, None, None, None, None, revision, photos)
+        return Person(person_id, profile, *times, revision, photos)
+
+    def _photos(self, connection: Connection, person_id: str) -> tuple[Photo, ...]:
+        """Without those that are damaged."""
+        photos = []
+        for row in self._photo_rows(connection, person_id):
+            with suppress(DamagedError):
+                photos.append(_photo(row))
+        return tuple(photos)
 
     def _photo_rows(self, connection: Connection, person_id: str) -> list[Row]:
         """None of a person who expired, whether erased by now or not."""
@@ -211,7 +243,8 @@ class Register:
         outcome: str = "created",
     ) -> None:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
-            self._erase(connection, person_id, "facepair", "expire")  # over, and not yet erased
+            raise GalleryUnavailable  # over, and not yet erased: only who knows that the clock is right erases
+        self._require_master(connection)
         [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
         if people > self.limits.people:
             raise GalleryFull
@@ -228,7 +261,7 @@ class Register:
         self, connection: Connection, before: Row, profile: Profile, until: str | None, caller: str
     ) -> None:
         person_id, key = before[:2]
-        sealed = _sealed_profile(self.master.opened(key, "key", person_id), person_id, profile)
+        sealed = _sealed_profile(self._opened(connection, key, person_id), person_id, profile)
         connection.erase(
             "UPDATE people SET profile = ?, expires_at = ? WHERE person_id = ?", (sealed, until, person_id)
         )
@@ -243,7 +276,7 @@ class Register:
 
     def _add_photos(self, connection: Connection, person_id: str, photos: Sequence[NewPhoto], contract_id: str) -> None:
         [(key,)] = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
-        sealing = self.master.opened(key, "key", person_id)
+        sealing = self._opened(connection, key, person_id)
         for photo in photos:
             connection.execute(
                 "INSERT INTO photos (person_id, photo_id, contract_id, vector, enrolled_at, quality, warnings) "
@@ -253,7 +286,7 @@ class Register:
                     photo.photo_id,
                     contract_id,
                     sealing.seal(photo.vector, *vector_context(person_id, photo.photo_id, contract_id)),
-                    self._now(),
+                    to_text(photo.enrolled_at) if photo.enrolled_at else self._now(),
                     json.dumps(dict(photo.quality)),
                     json.dumps(photo.warnings),
                 ),
@@ -266,6 +299,22 @@ class Register:
         erased = len({photo_id for (photo_id,) in photos})
         number = self._audit(connection, caller, action, person_id, f"erased {erased} photos")
         return Receipt(person_id, erased, self.clock(), number)
+
+    def _opened(self, connection: Connection, key: bytes, person_id: str) -> Sealing:
+        """Raises DamagedError, or GalleryUnavailable where only the master key is another by now."""
+        try:
+            return self.master.opened(key, "key", person_id)
+        except DamagedError:
+            self._require_master(connection)
+            raise
+
+    def _require_master(self, connection: Connection) -> None:
+        """Raises GalleryUnavailable where the master key was changed since."""
+        [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
+        try:
+            KeyedHashes.unsealed(self.master, secrets)
+        except DamagedError as error:
+            raise GalleryUnavailable("the master key was changed: start this service anew with it") from error
 
     def _audit(self, connection: Connection, caller: str, action: str, person_id: str, outcome: str) -> int:
         return audit.append(connection, self.hashes, self.clock(), caller, action, person_id, outcome)
@@ -281,8 +330,14 @@ def _sealed_profile(sealing: Sealing, person_id: str, profile: Profile) -> bytes
 
 
 def _photo(row: Row) -> Photo:
+    """Raises DamagedError."""
     photo_id, contract_id, enrolled_at, quality, warnings = row
-    return Photo(photo_id, contract_id, to_time(enrolled_at), json.loads(quality), tuple(json.loads(warnings)))
+    try:
+        measured = msgspec.json.decode(quality, type=Quality)
+        warned = msgspec.json.decode(warnings, type=tuple[str, ...])
+    except MALFORMED as error:
+        raise DamagedError from error
+    return Photo(photo_id, contract_id, to_time(enrolled_at), msgspec.structs.asdict(measured), warned)
 
 
 def _require_match(person: Row | None, if_match: str | None) -> None:

@@ -51,6 +51,7 @@ class _Open:
             isolation_level=None,
             check_same_thread=False,
         )
+        self.connection.text_factory = lambda text: text.decode(errors="replace")  # damage is one value's, not all's
         self.file = _identity(path)
         for pragma in _PRAGMAS:
             self.connection.execute(f"PRAGMA {pragma}")

@@ -16,15 +16,13 @@ _PAGE = 100
 
 
 def export(register: Register) -> Iterator[bytes]:
-    """A line for each person, by id. What is damaged is left out. Raises GalleryUnavailable."""
+    """A line for each person, by id. Whoever and what is damaged is left out. Raises GalleryUnavailable."""
     after: str | None = ""
     while after is not None:
         page = register.people(_PAGE, after)
         for person in page.people:
-            try:
+            with suppress(PersonNotFound, DamagedError):  # erased since, or not to be read
                 yield _line(register, person.person_id) + b"\n"
-            except PersonNotFound:
-                continue  # erased since
         after = page.next_after
 
 
@@ -38,15 +36,18 @@ def put_line(register: Register, person: PersonLine, caller: str) -> None:
     by_contract: dict[str, list[NewPhoto]] = {}
     for photo in person.photos:
         quality = msgspec.structs.asdict(photo.quality)
-        new = NewPhoto(photo.photo_id, memoryview(photo.vector), quality, photo.warnings)
+        new = NewPhoto(photo.photo_id, memoryview(photo.vector), quality, photo.warnings, photo.enrolled_at)
         by_contract.setdefault(photo.contract_id, []).append(new)
     for contract_id, photos in by_contract.items():
-        register.enrol(person.person_id, photos, contract_id, caller, "imported")
+        register.enrol(person.person_id, photos, contract_id, caller, "imported", makes=False)
 
 
 def _line(register: Register, person_id: str) -> bytes:
+    """Raises PersonNotFound, DamagedError."""
     person = register.person(person_id)
-    profile = person.profile or Profile()
+    if person.profile is None:
+        raise DamagedError
+    profile = person.profile
     vectors = register.database.read(lambda connection: _vectors(register, connection, person_id))
     photos = [
         {

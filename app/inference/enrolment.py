@@ -93,10 +93,12 @@ class Enrolment:
         """Adds what the gate lets through, all at once; makes the person if need be.
 
         Not `strict`: what is wrong with a photo is a warning, but for a face that resembles another person's, which
-        only `lookalike` lets in. Raises what the verifier and the gallery raise, but for pictures that are refused.
+        only `lookalike` lets in. Raises what the verifier and the gallery raise, but for pictures that are refused;
+        PersonNotFound where the person was there and was erased meanwhile.
         """
         register, contract = self.gallery.register, contract_id(self.verifier.manifest)
-        known = await self.threads.run(lambda: register.enrolled(person_id, contract))
+        there = await self.threads.run(lambda: register.enrolled(person_id, contract))
+        known = there or {}
         ids = [register.hashes.photo_id(person_id, image) for image in images]
         new = {ids[i]: i for i in reversed(range(len(ids))) if ids[i] not in known}
         faces = await self._faces({photo_id: images[index] for photo_id, index in new.items()}, deadline, caller)
@@ -110,7 +112,7 @@ class Enrolment:
                 judged[photo_id] = await self._judge(request, photo_id, new[photo_id], faces[photo_id])
             outcome = "enrolled" if not request.lookalikes else "enrolled with a look-alike"
             counts = await self.threads.change(
-                lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome)
+                lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome, makes=there is None)
             )
         finally:
             for face in faces.values():
