@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.gallery.gallery import Gallery
 from app.gallery.index import Counts, Found
@@ -30,6 +30,8 @@ GATE = {
 DIFFERS, RESEMBLES, TOO_MANY = "differs_from_person", "resembles_other_person", "too_many_photos"
 _SAME_FMR = 0.01
 """A photo that would not pass as the person's at so lax a level is probably somebody else's."""
+_SAME_PHOTO = 1e-3
+"""As a distance: what is nearer is one photo, embedded twice. After an import it has the id of another gallery."""
 
 
 class EnrolmentRejected(Exception):  # noqa: N818 - says what is wrong with the photos
@@ -42,7 +44,7 @@ class EnrolmentRejected(Exception):  # noqa: N818 - says what is wrong with the 
 
 @dataclass(frozen=True)
 class Accepted:
-    """`new`: False where the same file was enrolled before."""
+    """`new`: False where the same photo was enrolled before."""
 
     photo_id: str
     new: bool
@@ -141,6 +143,9 @@ class Enrolment:
         mine, found = await self.threads.run(
             lambda: self.gallery.index.search_before_enrolling(face.embedding, request.person_id, 2)
         )
+        quality = {name: getattr(face.face.quality, name) for name in ("size_px", "sharpness", "brightness")}
+        if mine and mine.distance <= _SAME_PHOTO:
+            return Accepted(mine.photo_id, False, quality, ())
         reasons = [GATE[warning] for warning in face.face.warnings if warning in GATE]
         if self._differs(request, face.embedding, mine):
             reasons.append(DIFFERS)
@@ -153,7 +158,6 @@ class Enrolment:
             return Rejected(index, TOO_MANY)
         request.lookalikes += other is not None
         warnings = (*reasons, *([RESEMBLES] if other else []))
-        quality = {name: getattr(face.face.quality, name) for name in ("size_px", "sharpness", "brightness")}
         request.embeddings.append(face.embedding)
         request.photos.append(NewPhoto(photo_id, memoryview(face.embedding.data).cast("B"), quality, warnings))
         return Accepted(photo_id, True, quality, warnings)
@@ -187,5 +191,5 @@ def _answer(
             rejected.append(Rejected(index, outcome.reason, outcome.resembles))
         else:
             first = new.get(photo_id, -1) == index
-            accepted.append(Accepted(photo_id, outcome.new and first, outcome.quality, outcome.warnings))
+            accepted.append(replace(outcome, new=outcome.new and first))
     return Enrolled(tuple(accepted), tuple(rejected), counts)

@@ -89,7 +89,7 @@ class Candidate:
         if self.kind == "JPEG of empty scans":
             return _empty_scans(*self.size, self.scans)
         if self.kind == "interlaced PNG":
-            return _interlaced(*self.size, round(9 * self.effort))
+            return _interlaced(*self.size, round(9 * self.effort), depth=(8, 16)[self.mode % 2])
         width, height = self.size
         blocks = rng.integers(0, 256, (height // self.coarse + 1, width // self.coarse + 1, 3), dtype=np.uint8)
         pixels = np.asarray(Image.fromarray(blocks).resize((width, height)))
@@ -129,15 +129,15 @@ def _empty_scans(width: int, height: int, scans: int) -> bytes:
     return b"\xff\xd8" + quantization + frame + code + scan * scans + b"\xff\xd9"
 
 
-def _interlaced(width: int, height: int, level: int) -> bytes:
-    """An RGBA PNG in Adam7's seven passes, every sample 0."""
+def _interlaced(width: int, height: int, level: int, depth: int) -> bytes:
+    """An RGBA PNG in Adam7's seven passes, every sample of `depth` bits 0."""
     file = io.BytesIO()
     Image.new("RGBA", (1, 1)).save(file, "PNG")
     take_apart, join = grammar(file.getvalue())
     header, *_, end = take_apart(file.getvalue())
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-    rows = sum(-(-(height - y) // dy) * (1 + 4 * -(-(width - x) // dx)) for x, y, dx, dy in passes)
-    header = header[:4] + struct.pack(">II", width, height) + header[12:16] + b"\1"
+    rows = sum(-(-(height - y) // dy) * (1 + depth // 2 * -(-(width - x) // dx)) for x, y, dx, dy in passes)
+    header = header[:4] + struct.pack(">IIB", width, height, depth) + header[13:16] + b"\1"
     return join([header, b"IDAT" + zlib.compress(bytes(rows), level), end])
 
 

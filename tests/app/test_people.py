@@ -21,11 +21,15 @@ from recognising import picture
 from services import PATIENCE
 
 from app.gallery import postgres, sqlite
+from app.gallery.lines import Space, read_line
 from app.gallery.records import GalleryError
 from app.gallery.register import Register
+from app.gallery.transfer import put_line
+from app.gallery_setup import open_from
 from app.main import create_app
 from app.settings import Settings
 from model import bundle
+from model.manifest import contract_id
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +167,27 @@ async def test_the_same_photo_again_is_already_enrolled(people: httpx.AsyncClien
     assert again["gallery"]["photos"] == 3
     other = (await enrol(people, "E2", picture(2))).json()
     assert other["accepted"][0]["photo_id"] not in {photo["photo_id"] for photo in first["accepted"]}
+
+
+async def test_the_same_photo_is_already_enrolled_in_a_gallery_that_imported_it(
+    people: httpx.AsyncClient, recogniser: Path, tmp_path: Path
+) -> None:
+    first = (await enrol(people, "E1", picture(1), picture(1, 1))).json()
+    [line] = (await people.get("/gallery/export")).content.splitlines()
+    (tmp_path / "other").mkdir()
+    settings = recognising.settings(recogniser, tmp_path / "other")
+    manifest = bundle.load(recogniser).manifest
+    gallery = open_from(settings, manifest)
+    assert gallery is not None
+    space = Space(contract_id(manifest), manifest.embedding_size, manifest.normalized)
+    put_line(gallery.register, read_line(line, space), "operator")
+    gallery.close()
+    async with serving(settings) as other:
+        person = (await other.get("/people/E1")).json()
+        again = (await enrol(other, "E1", picture(1), picture(1, 1), picture(1, 2))).json()
+    assert [photo["status"] for photo in again["accepted"]] == ["already_enrolled", "already_enrolled", "enrolled"]
+    assert [photo["photo_id"] for photo in again["accepted"][:2]] == [photo["photo_id"] for photo in first["accepted"]]
+    assert person["photos"] == (await people.get("/people/E1")).json()["photos"]  # as and when they were enrolled
 
 
 async def test_a_person_is_listed_with_photos_and_never_a_vector(people: httpx.AsyncClient) -> None:
