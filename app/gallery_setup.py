@@ -29,7 +29,7 @@ _SWEEP_SECONDS = 30.0
 
 
 def open_from(settings: Settings, manifest: Manifest) -> Gallery | None:
-    """None where the settings name no gallery. Raises GalleryError."""
+    """None where the settings name no gallery. Raises GalleryError, GalleryUnavailable."""
     if settings.gallery is None:
         return None
     master = read_master_key(settings.gallery_key_file)

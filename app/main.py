@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from app import errors, gallery_setup, logs, openapi, operations, page, server
 from app.admission import Admission
-from app.gallery.records import GalleryError
+from app.gallery.records import GalleryError, GalleryUnavailable
 from app.gate import PUBLIC_PATHS, Gate, is_public
 from app.in_pieces import InPieces
 from app.inference.batching import Batcher
@@ -39,8 +39,16 @@ _KEEPS_PEOPLE = (
     "erased."
 )
 
-START_ERRORS = (SettingsError, GalleryError, KeysError, BundleError, EngineError, SelfTestError)
-"""What is wrong with a setting or a file that the service starts with; each message is one line."""
+START_ERRORS = (
+    SettingsError,
+    GalleryError,
+    GalleryUnavailable,
+    KeysError,
+    BundleError,
+    EngineError,
+    SelfTestError,
+)
+"""What is wrong with a setting, a file or a database that the service starts with; each message is one line."""
 
 
 def open_engine(settings: Settings) -> Embedder:

@@ -81,7 +81,10 @@ def open_gallery(
     limits: Limits,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Gallery:
-    """Brings the schema up to date and loads the vectors. Raises GalleryError where the master key is another."""
+    """Brings the schema up to date and loads the vectors.
+
+    Raises GalleryError where the master key is another, GalleryUnavailable.
+    """
     hashes = database.write(lambda connection: prepared(connection, database.dialect, master))
     register = Register(database, master, hashes, limits, clock)
     index = Index(database, master, hashes, contract_id, dimension, lambda: clock().timestamp())

@@ -34,11 +34,9 @@ def tend(options: argparse.Namespace) -> None:
     """Carries out the command on the gallery that the settings name, and ends with one line where it cannot."""
     try:
         _tend(options)
-    except GalleryUnavailable:
-        sys.exit("error: the gallery's database does not answer")
     except DamagedError:
         sys.exit(f"error: {_DAMAGED}")
-    except (GalleryError, SettingsError) as error:
+    except (GalleryError, GalleryUnavailable, SettingsError) as error:
         sys.exit(f"error: {error}")
 
 

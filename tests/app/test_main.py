@@ -7,8 +7,10 @@ import os
 import pickle
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +18,12 @@ import httpx
 import makers
 import msgspec
 import pytest
+import recognising
 import warm
 from PIL import Image
 from services import COMMANDS, PATIENCE, files, running
 
-from app.main import build
+from app.main import START_ERRORS, build, create_app
 from model import bundle
 from model.manifest import MANIFEST
 
@@ -141,6 +144,16 @@ def test_other_bad_starts_end_so_too(
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=r"^facepair: [^\n]+$"):
         build()
+
+
+def test_a_gallery_that_cannot_be_used_now_ends_so_too(tmp_path: Path, bundle_folder: Path) -> None:
+    where = tmp_path / "gallery.db"
+    settings = recognising.settings(bundle_folder, tmp_path)
+    with closing(sqlite3.connect(where, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(START_ERRORS, match=r"^the gallery's database [^\n]*locked[^\n]*$"):
+            create_app(settings)
 
 
 def test_an_address_that_is_taken_ends_with_one_line(bundle_folder: Path) -> None:
