@@ -1,17 +1,20 @@
 """A gallery's database on a PostgreSQL server, which many replicas may share, by psycopg; knows no person."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from app.gallery.database import Connection, Row, T
 from app.gallery.records import GalleryError, GalleryUnavailable
 
 _Connection = psycopg.Connection[Row]
+_pool_log = logging.getLogger("psycopg.pool")
 _WRITERS = 0xFACE
 """The advisory lock of whoever writes, in this database."""
 _CONNECTIONS = 4
@@ -42,6 +45,11 @@ class Postgres:
 
     def __init__(self, url: str) -> None:
         """Raises GalleryError."""
+        if not _is_url(url):  # libpq's own message would show the password
+            raise GalleryError(
+                "FACEPAIR_GALLERY is no URL of PostgreSQL: in its password write %25 for %, %20 for a space, %40 for @ "
+                "and %2F for /"
+            )
         self._pool: ConnectionPool[_Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection,
@@ -53,11 +61,14 @@ class Postgres:
             check=ConnectionPool.check_connection,
             open=False,
         )
+        _pool_log.disabled = True  # where libpq reads a URL as nobody meant it, its lines show pieces of the password
         try:
             self._pool.open(wait=True, timeout=_START_SECONDS)
         except psycopg.Error as error:
             self._pool.close()
-            raise GalleryError("the gallery's PostgreSQL server cannot be reached") from error
+            raise GalleryError("the gallery's PostgreSQL server cannot be reached, or lets nobody in") from error
+        finally:
+            _pool_log.disabled = False
 
     def read(self, work: Callable[[Connection], T]) -> T:
         with _faults(), self._pool.connection() as connection:
@@ -76,6 +87,15 @@ class Postgres:
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = conninfo_to_dict(url)
+    except (psycopg.ProgrammingError, UnicodeEncodeError):
+        return False
+    # Behind a `/` or `@` of the password, its rest and the `@` that ends it are read as a host's or a database's name.
+    return not any("@" in str(parts.get(name, ""))[1:] for name in ("host", "dbname"))
 
 
 def _configure(connection: _Connection) -> None:

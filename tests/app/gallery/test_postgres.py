@@ -1,14 +1,18 @@
 """A PostgreSQL server on a network, which can go away without a word."""
 
+import logging
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from postgres_cluster import Cluster
 
+from app.gallery import postgres
 from app.gallery.postgres import Postgres
+from app.gallery.records import GalleryError
 
 
 @contextmanager
@@ -49,3 +53,23 @@ def test_a_server_that_is_gone_without_a_word_is_waited_for_at_most_a_quarter_of
             idle = used.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
         database.close()
     assert 0 < idle + unheard_ms / 1000 <= 15
+
+
+@pytest.mark.parametrize("password", ["S3CR%ET", "S3C RET", "S3C/RET", "S3C@RET", "S3C\udcffRET"])
+def test_a_url_that_cannot_be_read_is_refused_at_once_and_shown_nowhere(
+    password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(GalleryError, match=r"^FACEPAIR_GALLERY is no URL [^\n]*$") as refused:
+        Postgres(f"postgresql://facepair:{password}@127.0.0.1:1/x")
+    assert "S3C" not in str(refused.value)
+    assert caplog.records == []
+
+
+def test_a_server_that_cannot_be_reached_is_one_line_and_no_piece_of_the_url_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres, "_START_SECONDS", 1.0)
+    with pytest.raises(GalleryError, match=r"cannot be reached"):
+        Postgres("postgresql://facepair:S3CRET/x")  # libpq takes the password for a port
+    assert caplog.records == []
+    assert not logging.getLogger("psycopg.pool").disabled
