@@ -106,9 +106,18 @@ def _configure(connection: _Connection) -> None:
     connection.commit()
 
 
+_FAULTS = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.UndefinedTable,  # as while a backup is put back, which drops tables first
+    psycopg.errors.UndefinedColumn,
+)
+
+
 @contextmanager
 def _faults() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction) as error:
+    except _FAULTS as error:
         raise GalleryUnavailable from error

@@ -150,6 +150,8 @@ class Register:
         def work(connection: Connection) -> Receipt:
             if self._find(connection, person_id) is None:
                 raise PersonNotFound
+            if "\0" in photo_id:  # which no photo has, and PostgreSQL does not take
+                raise PhotoNotFound
             erased = connection.erase(
                 "DELETE FROM photos WHERE person_id = ? AND photo_id = ? RETURNING photo_id", (person_id, photo_id)
             )

@@ -142,8 +142,9 @@ def test_a_photo_is_erased_alone(galleries: Galleries) -> None:
     match = replica.index.search_person(vector(1), "E1")
     assert match is not None
     assert (match.photo_id, match.photos) == ("ph_2", 1)
-    with pytest.raises(PhotoNotFound):
-        gallery.register.erase_photo("E1", "ph_1", "anna")
+    for gone in ("ph_1", "\0"):
+        with pytest.raises(PhotoNotFound):
+            gallery.register.erase_photo("E1", gone, "anna")
     with pytest.raises(PersonNotFound):
         gallery.register.erase_photo("E2", "ph_1", "anna")
 

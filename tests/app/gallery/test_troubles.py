@@ -94,6 +94,30 @@ def test_two_writers_at_once_lose_nothing(galleries: Galleries) -> None:
     assert_whole(writers[0])
 
 
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        ("ALTER TABLE photos RENAME TO put_away", "ALTER TABLE put_away RENAME TO photos"),
+        (
+            "ALTER TABLE photos RENAME COLUMN quality TO put_away",
+            "ALTER TABLE photos RENAME COLUMN put_away TO quality",
+        ),
+    ],
+)
+def test_what_is_missing_during_a_restore_is_a_database_that_cannot_be_used_now(
+    galleries: Galleries, away: str, back: str
+) -> None:
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1)
+    gallery.register.database.write(lambda connection: connection.execute(away))
+    for use in (lambda: gallery.register.person("E1"), lambda: enrol(gallery, "E2", 2)):
+        with pytest.raises(GalleryUnavailable):
+            use()
+    gallery.register.database.write(lambda connection: connection.execute(back))
+    enrol(gallery, "E2", 2)
+    assert gallery.index.counts().photos == 2
+
+
 def test_a_person_has_as_many_photos_as_the_limit_and_the_nearest_counts(galleries: Galleries) -> None:
     gallery = galleries.open(limits=Limits(people=10, photos=20))
     enrol(gallery, "E1", *range(20))
