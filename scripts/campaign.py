@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None, campaigns: Mapping[str, Campaig
             chunk = cases[start : start + options.chunk]
             started = time.perf_counter()
             state.add(run(chunk), len(chunk), time.perf_counter() - started)
-            with terminal.replacing(path) as scratch:
-                scratch.write_bytes(msgspec.json.encode(state))
+            with terminal.replacing(path) as file:
+                file.write(msgspec.json.encode(state))
     print(_figures(state))
     if state.faults or _growth(state) > _MOST_GROWTH:
         sys.exit(1)

@@ -72,10 +72,10 @@ def main() -> None:
         recipe = replace(TutorialRecipe(), seed=seed, epochs=options.epochs)
         figures = measure(protocol, dataset, recipe, options.folds)
         results.append({"protocol": protocol, "seed": seed, "folds": options.folds} | figures)
-        with terminal.replacing(options.out) as scratch:
-            scratch.write_text(json.dumps(results, indent=1) + "\n")
-    with terminal.replacing(options.out.with_suffix(".md")) as scratch:
-        scratch.write_text(f"## Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{summary(results)}")
+        with terminal.replacing(options.out) as file:
+            file.write(json.dumps(results, indent=1).encode() + b"\n")
+    with terminal.replacing(options.out.with_suffix(".md")) as file:
+        file.write(f"## Both protocols on `{dataset.name}`\n\n{ABOUT}\n\n{summary(results)}".encode())
     print(summary(results))
 
 

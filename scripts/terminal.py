@@ -1,6 +1,8 @@
 """Shares what scripts do at the terminal: sub-commands, progress, one-line errors, files replaced whole."""
 
 import argparse
+import os
+import secrets
 import sys
 import tarfile
 import tempfile
@@ -8,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from tqdm import tqdm
 
@@ -100,12 +102,17 @@ def show_unknown(names: Sequence[str], path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A scratch path that takes the place of `path` when all went well, and is gone otherwise."""
+def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when all went well, and is gone otherwise.
+
+    `mode`: who may use it, less what the process's umask forbids.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")
+    # A name that nobody can foresee: who may write to the folder could have put a link there, or a file to read from.
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        yield scratch
+        with open(scratch, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            yield file
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

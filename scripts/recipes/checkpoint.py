@@ -25,8 +25,8 @@ def beside(bundle_folder: Path) -> Path:
 def save(path: Path, run: Resumable, data_sha256: str) -> None:
     packed = io.BytesIO()  # writing by itself, torch says nothing of a full disk that anybody could understand
     torch.save({"data": data_sha256, "run": run.state()}, packed)
-    with terminal.replacing(path) as scratch:
-        scratch.write_bytes(packed.getvalue())
+    with terminal.replacing(path) as file:
+        file.write(packed.getbuffer())
 
 
 def restore(path: Path, run: Resumable, data_sha256: str) -> None:

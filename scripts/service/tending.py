@@ -56,8 +56,7 @@ def _tend(options: argparse.Namespace) -> None:
 def _carry_out(register: Register, settings: Settings, options: argparse.Namespace) -> None:
     if options.command == "export":
         register.record("operator", "export", "begun")
-        with terminal.replacing(options.file) as scratch, scratch.open("wb") as file:
-            scratch.chmod(0o600)
+        with terminal.replacing(options.file, mode=0o600) as file:
             file.writelines(export(register))
         print(f"wrote {options.file}: vectors in the clear")
     elif options.command == "import":
