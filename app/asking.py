@@ -23,8 +23,7 @@ SAME, DIFFERENT, ERROR = 0, 1, 2
 _INSIDE = "http://127.0.0.1"
 _PATIENCE = 60.0  # seconds without a byte
 _PATIENCE_IN_ALL = 300.0
-_LARGEST = 2**20  # bytes of an answer; Facepair's have thousands
-_AS_IT_IS = {"Accept-Encoding": "identity"}  # a compressed answer may be a thousand times as large
+AS_IT_IS = {"Accept-Encoding": "identity"}  # a compressed answer may be a thousand times as large
 _FORESEEN = (CommandError, OSError, ValueError, RecursionError, httpx.HTTPError, httpx.InvalidURL)
 
 
@@ -46,7 +45,7 @@ async def _ask(options: argparse.Namespace) -> int:
     async with (
         _service(options.url, options.key_file) as client,
         asyncio.timeout(_PATIENCE_IN_ALL),
-        client.stream("POST", f"/{options.command}", files=files, data=fields, headers=_AS_IT_IS) as response,
+        client.stream("POST", f"/{options.command}", files=files, data=fields, headers=AS_IT_IS) as response,
     ):
         body = await _body(response)
     answer, whole = answers.read(response.status_code, body, answers.FORMS[options.command])
@@ -58,7 +57,7 @@ async def _ask(options: argparse.Namespace) -> int:
 async def _service(url: str | None, key_file: Path | None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service at `url`, or of one inside this process. Raises CommandError."""
     if url is not None:
-        headers = {"Authorization": f"Bearer {_key(key_file)}"} if key_file else {}
+        headers = {"Authorization": f"Bearer {read_key(key_file)}"} if key_file else {}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE) as client:
             yield client
         return
@@ -75,7 +74,7 @@ async def _service(url: str | None, key_file: Path | None) -> AsyncIterator[http
         yield client
 
 
-def _key(file: Path) -> str:
+def read_key(file: Path) -> str:
     """Raises CommandError where the file holds anything else: a message about a header would show it."""
     key = file.read_bytes().strip()
     if not key.isascii() or not (text := key.decode()).isprintable():
@@ -87,7 +86,5 @@ async def _body(response: httpx.Response) -> bytes:
     """The bytes as they come, never decompressed. Raises CommandError where there are too many."""
     body = bytearray()
     async for piece in response.aiter_raw():
-        body += piece
-        if len(body) > _LARGEST:
-            raise CommandError(f"the answer is not Facepair's: more than {_LARGEST:,} bytes")
+        answers.take(body, piece)
     return bytes(body)

@@ -5,22 +5,54 @@ FACEPAIR_GALLERY_KEY_FILE).
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import terminal
 from tqdm import tqdm
 
+from app import answers
+from app.answers import CommandError
+from app.asking import AS_IT_IS, read_key
+from app.malformed_json import MALFORMED
 from model.data.people import DataError
 
 AT_ONCE = 10
 """Photos in a request: as many as the service takes."""
 _PEOPLE_AT_ONCE = 8
 """Enough to keep the service's cores busy, as other callers would."""
+
+
+class _Accepted(msgspec.Struct):
+    status: Literal["enrolled", "already_enrolled"]
+
+
+class _Rejected(msgspec.Struct):
+    index: Annotated[int, msgspec.Meta(ge=0)]
+    code: answers.Word
+
+
+class _Enrolment(msgspec.Struct, kw_only=True):
+    """What became of each picture of a request."""
+
+    accepted: list[_Accepted] = []
+    rejected: list[_Rejected]
+
+
+class _NothingEnrolled(_Enrolment):
+    """A problem that says of each picture why."""
+
+    code: Literal["enrolment_rejected"]
 
 
 def main() -> None:
@@ -38,7 +70,7 @@ def enrol(folder: Path, url: str, key_file: Path | None, gate: str) -> None:
     people = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not people:
         raise DataError(f"{folder} has no sub-folders of pictures, one for each person")
-    headers = {"Authorization": f"Bearer {key_file.read_text(encoding='ascii').strip()}"} if key_file else {}
+    headers = {"Authorization": f"Bearer {read_key(key_file)}"} if key_file else {}
     outcomes: Counter[str] = Counter()
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client, ThreadPoolExecutor(_PEOPLE_AT_ONCE) as pool:
         jobs = [pool.submit(_enrol_person, client, person, gate) for person in people]
@@ -59,15 +91,33 @@ def _enrol_person(client: httpx.Client, folder: Path, gate: str) -> Counter[str]
     return outcomes
 
 
-def _enrol(client: httpx.Client, person_id: str, pictures: list[Path], gate: str) -> Counter[str]:
-    files = [("images", (path.name, path.read_bytes())) for path in pictures]
-    response = client.post(f"/people/{quote(person_id)}/photos", files=files, data={"gate": gate})
-    answer = response.json()
-    if "rejected" not in answer:
-        raise DataError(f"{person_id}: {answer['detail']} ({answer['code']})")
-    for rejected in answer["rejected"]:
-        tqdm.write(f"rejected {pictures[rejected['index']]}: {rejected['code']}")
-    return Counter([photo["status"] for photo in answer.get("accepted", [])] + ["rejected"] * len(answer["rejected"]))
+def _enrol(client: httpx.Client, person_id: str, pictures: Sequence[Path], gate: str) -> Counter[str]:
+    files = [("images", path.read_bytes()) for path in pictures]
+    path = f"/people/{quote(os.fsencode(person_id))}/photos"
+    try:
+        with client.stream("POST", path, files=files, data={"gate": gate}, headers=AS_IT_IS) as response:
+            enrolment = _read(response, len(pictures))
+    except CommandError as error:
+        raise CommandError(f"{person_id}: {error}") from error
+    for rejected in enrolment.rejected:
+        tqdm.write(f"rejected {answers.printable(str(pictures[rejected.index]))}: {rejected.code}")
+    return Counter([photo.status for photo in enrolment.accepted] + ["rejected"] * len(enrolment.rejected))
+
+
+def _read(response: httpx.Response, pictures: int) -> _Enrolment:
+    """Raises CommandError where the answer is another problem, or does not say what became of so many pictures."""
+    status, body = response.status_code, bytearray()
+    for piece in response.iter_raw():
+        answers.take(body, piece)
+    enrolment: _Enrolment | None = None
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        with suppress(*MALFORMED):
+            enrolment = msgspec.json.decode(body, type=_NothingEnrolled)
+    enrolment = enrolment or answers.read(status, bytes(body), _Enrolment, HTTPStatus.CREATED)[0]
+    rejected = {photo.index for photo in enrolment.rejected}
+    if len(enrolment.accepted) + len(rejected) != pictures or not rejected <= {*range(pictures)}:
+        raise answers.not_facepairs("it is about other pictures")
+    return enrolment
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,5 +140,5 @@ if __name__ == "__main__":
     try:
         with terminal.one_line_errors():
             main()
-    except httpx.HTTPError as error:
-        sys.exit(f"error: {error}")
+    except (CommandError, httpx.HTTPError, httpx.InvalidURL) as error:
+        sys.exit(f"error: {answers.one_line(error)}")

@@ -4,15 +4,12 @@ import gzip
 import hashlib
 import json
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import makers
 import pytest
 from services import running
+from strangers import stranger
 
 from app import answers, asking, cli
 
@@ -80,30 +77,6 @@ def test_a_bad_start_is_no_answer(
     monkeypatch.setenv("FACEPAIR_PORT", "x")
     assert cli.main(["verify", *pictures[:2]]) == asking.ERROR
     assert "FACEPAIR_PORT" in capsys.readouterr().err
-
-
-@contextmanager
-def stranger(body: bytes, status: int = 200, encoding: str = "identity") -> Iterator[str]:
-    """The address of something that gives every question the same answer."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            self.send_header("Content-Encoding", encoding)
-            self.end_headers()
-            with suppress(OSError):  # the command may have heard enough
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 VERDICT = (

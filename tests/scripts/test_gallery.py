@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 import recognising
+import scripting
 import warm
 from services import running
+from strangers import stranger
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,3 +113,39 @@ def test_whoever_expired_since_the_export_is_skipped_and_the_others_come_in(tmp_
 def test_enrolling_does_not_wait_for_what_the_service_is_made_of() -> None:
     code = "import sys, gallery; sys.exit(bool({'app.settings', 'app.gallery', 'torch'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "scripts", env={"PYTHONPATH": str(ROOT)})
+
+
+STRANGE = [
+    (201, b"<html>"), (201, b"null"), (201, b"[]"), (201, b"{}"), (201, b"[" * 200_000), (201, b"\xff"),
+    (500, b'{"rejected": []}'), (500, b'{"accepted": [{"status": "enrolled"}], "rejected": []}'),
+    (201, b'{"accepted": [], "rejected": []}'), (201, b'{"accepted": [], "rejected": "abc"}'),
+    (201, b'{"accepted": [], "rejected": [{"index": 1, "code": "blurred"}]}'),
+    (201, b'{"accepted": [], "rejected": [{"index": -1, "code": "blurred"}]}'),
+    (201, b'{"accepted": [], "rejected": [{"index": 0, "code": "\\u001b[2J"}]}'),
+    (201, b'{"accepted": [{"status": "\\u001b[2J"}], "rejected": []}'),
+    (201, b'{"accepted": [{"status": "enrolled"}, {"status": "enrolled"}], "rejected": []}'),
+    (422, b'{"rejected": [{"index": 0, "code": "blurred"}]}'), (201, b" " * 2**21),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body"), STRANGE, ids=range(len(STRANGE)))
+def test_what_is_not_of_facepairs_form_is_no_success(tmp_path: Path, status: int, body: bytes) -> None:
+    (tmp_path / "E1").mkdir()
+    (tmp_path / "E1" / "photo.ppm").write_bytes(b"x")
+    with stranger(body, status) as address:
+        printed = scripting.script("gallery.py", "enrol", tmp_path, "--url", address, status=1)
+    assert printed.startswith("error: E1: the answer is not Facepair's")
+    assert printed.count("\n") == 1
+
+
+def test_neither_a_servers_text_nor_a_files_name_reaches_the_terminal_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "E\x1b[2J").mkdir()
+    (tmp_path / "E\x1b[2J" / "a\nb.ppm").write_bytes(b"x")
+    problem = {"code": "x", "detail": "\x1b]0;owned\x07\nsecond"}
+    with stranger(json.dumps(problem).encode(), 500) as address:
+        printed = scripting.script("gallery.py", "enrol", tmp_path, "--url", address, status=1)
+    assert printed == "error: E [2J:  ]0;owned  second (x)\n"
+    rejection = {"code": "enrolment_rejected", "detail": "", "rejected": [{"index": 0, "code": "blurred"}]}
+    with stranger(json.dumps(rejection).encode(), 422) as address:
+        printed = scripting.script("gallery.py", "enrol", tmp_path, "--url", address)
+    assert printed == f"rejected {tmp_path}/E [2J/a b.ppm: blurred\n1 people: 1 rejected\n"
