@@ -133,6 +133,10 @@ def _weights(path: Path, sha256: str) -> Weights:
         weights = safetensors.numpy.load(data)
     except safetensors.SafetensorError as error:
         raise BundleError(f"bundle {path.parent}: {path.name} is not a safetensors file") from error
+    except KeyError as error:
+        raise BundleError(
+            f"bundle {path.parent}: {path.name} holds numbers of type {error}, which numpy lacks"
+        ) from error
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise BundleError(f"bundle {path.parent}: tensor '{name}' holds values that are not finite")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
@@ -30,6 +31,12 @@ class Histogram(Strict, frozen=True):
 
     edges: tuple[float, ...]
     counts: tuple[Count, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(self.counts) + 1 or not self.counts:
+            raise ValueError("a histogram has one more edge than counts")
+        if not all(left < right for left, right in pairwise(self.edges)):
+            raise ValueError("the edges of a histogram rise")
 
 
 class Histograms(Strict, frozen=True):
@@ -238,7 +245,7 @@ class Manifest(Strict, frozen=True):
 
     `detector` is None where the whole picture is taken as the face. Where `mirrored`, an embedding is the mean of what
     the network says of the crop and of its mirror image, brought to unit length. `golden_face` is what the detector saw
-    in a drawn picture when the bundle was made.
+    in a drawn picture when the bundle was made. `self_test`: the distances of all pairs of four golden crops.
     """
 
     name: str
@@ -251,7 +258,7 @@ class Manifest(Strict, frozen=True):
     crop: CropGeometry
     detector: DetectorSpec | MtcnnSpec | None
     weights_sha256: str
-    self_test: tuple[Distance, ...]
+    self_test: Annotated[tuple[Distance, ...], msgspec.Meta(min_length=6, max_length=6)]
     licences: tuple[str, ...]
     training: Training
     calibration: Calibration | None = None
@@ -267,7 +274,7 @@ def read(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`, without its weights. Raises BundleError."""
     try:
         return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise BundleError(f"bundle {folder}: {error}") from error
 
 

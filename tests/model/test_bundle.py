@@ -1,7 +1,7 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,17 @@ def test_the_contract_is_the_embedding_space_not_the_calibration(folder: Path, t
     assert len({contract_id(manifest), contract_id(retrained), contract_id(recropped)}) == 3
 
 
+def with_edges(*edges: float, counts: Sequence[int] = ()) -> dict[str, Any]:
+    """The calibration of a shipped bundle, with a histogram of these edges and counts."""
+    calibration: dict[str, Any] = json.loads((bundle.SHIPPED / "tutorial" / MANIFEST).read_text())["calibration"]
+    calibration["histograms"]["size_px"] = {"edges": edges, "counts": counts}
+    return calibration
+
+
+_HEADER = b'{"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}'
+HALF = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(4)
+"""Two weights as safetensors keeps them in half precision of PyTorch's kind."""
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "altered weights": (
         lambda f: (f / bundle.WEIGHTS).write_bytes((f / bundle.WEIGHTS).read_bytes()[:-1] + b"\x01"),
@@ -69,6 +80,24 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "Invalid value 'x'",
     ),
     "no JSON": (lambda f: (f / MANIFEST).write_text("{"), "truncated"),
+    "a name that is not UTF-8": (
+        lambda f: (f / MANIFEST).write_bytes((f / MANIFEST).read_bytes().replace(b'"name": "b"', b'"name": "\xff"')),
+        "can't decode byte 0xff",
+    ),
+    "a self-test of other crops": (
+        lambda f: edit(f, lambda m: m["self_test"].pop()),
+        r"length >= 6 - at `\$.self_test`",
+    ),
+    "a histogram without bins": (lambda f: edit(f, lambda m: m.update(calibration=with_edges())), "one more edge"),
+    "a histogram with an edge too few": (
+        lambda f: edit(f, lambda m: m.update(calibration=with_edges(0.5, counts=[1]))),
+        "one more edge",
+    ),
+    "falling edges": (
+        lambda f: edit(f, lambda m: m.update(calibration=with_edges(1, 0.5, counts=[1]))),
+        r"edges of a histogram rise - at `\$.calibration.histograms.size_px`",
+    ),
+    "numbers that numpy lacks": (lambda f: replace_weights(f, HALF), "numbers of type 'BF16'"),
     "a newer format": (lambda f: edit(f, lambda m: m.update(format=2)), "Invalid enum value 2"),
 }
 
