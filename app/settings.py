@@ -56,13 +56,17 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, at least")
     threads: int | None = Field(None, description="Cores to compute on; unset: all", ge=1, le=256)
-    max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes", ge=1)
+    max_file_bytes: int = Field(10 * 2**20, description="Largest picture file, in bytes; up to 1 GiB", ge=1, le=2**30)
     max_body_bytes: int = Field(21 * 2**20, description="Largest request body, in bytes", ge=1)
-    max_pixels: int = Field(25_000_000, description="Most pixels (width x height) in a picture", ge=1)
+    max_pixels: int = Field(
+        25_000_000, description="Most pixels (width x height) in a picture; up to a billion", ge=1, le=10**9
+    )
     min_side: int = Field(32, description="Shortest side of a picture, in pixels", ge=1)
     max_scans: int = Field(100, description="Most scans of a JPEG", ge=1)
     decoders: int = Field(3, description="Child processes that decode pictures; all but one take heavy ones", ge=1)
-    decoder_memory_bytes: int = Field(2**30, description="Address space of each of them, in bytes", ge=2**28)
+    decoder_memory_bytes: int = Field(
+        2**30, description="Address space of each of them, in bytes; up to 1 TiB", ge=2**28, le=2**40
+    )
     decoder_cpu_seconds: Seconds = Field(3, description="Processor time to decode one picture, in seconds")
     decoder_timeout: Seconds = Field(6, description="Seconds to decode one picture on a busy machine; more get 503")
     max_batch: int = Field(8, description="Most faces embedded in one go", ge=4)
