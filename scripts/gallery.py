@@ -25,7 +25,7 @@ from app import answers
 from app.answers import CommandError
 from app.asking import AS_IT_IS, read_key
 from app.malformed_json import MALFORMED
-from model.data.people import DataError
+from model.data.people import DataError, read_file
 
 AT_ONCE = 10
 """Photos in a request: as many as the service takes."""
@@ -92,7 +92,7 @@ def _enrol_person(client: httpx.Client, folder: Path, gate: str) -> Counter[str]
 
 
 def _enrol(client: httpx.Client, person_id: str, pictures: Sequence[Path], gate: str) -> Counter[str]:
-    files = [("images", path.read_bytes()) for path in pictures]
+    files = [("images", read_file(path)) for path in pictures]
     path = f"/people/{quote(os.fsencode(person_id))}/photos"
     try:
         with client.stream("POST", path, files=files, data={"gate": gate}, headers=AS_IT_IS) as response:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.people import DataError, Fingerprint, PeopleFolder, digest
+from model.data.people import DataError, Fingerprint, PeopleFolder, digest, read_file
 from model.faces.face import Face, FaceFinder, FaceWarning, NoFaceFound, Quality, read_face
 from model.images import InvalidImage, UnsupportedFormat
 from model.manifest import DataSource
@@ -130,7 +130,7 @@ class _Picture:
 
 
 def _read(path: Path, faces: FaceFinder) -> _Picture:
-    data = path.read_bytes()
+    data = read_file(path)
     try:
         return _Picture(path.name, read_face(data, faces))
     except (InvalidImage, NoFaceFound) as error:

@@ -1,7 +1,9 @@
 """Lists the people of a folder with their files and fingerprints. It decodes no picture."""
 
+import errno
 import hashlib
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,20 @@ _PICTURE_DIGITS = 10
 """40 bits: with 10,000 pictures on either side, the chance that two different ones share a digest is 1 in 11,000."""
 
 
+LARGEST_FILE = 2**28
+"""In bytes: more than 25 megapixels, the most that are decoded, have in any format."""
+
+
 class DataError(Exception):
     """The folder cannot be used; the message is one line, in the user's terms."""
+
+
+class NotAFile(OSError):  # noqa: N818 - named as reasons to skip a picture are
+    """A device, a pipe or a socket, whose bytes need not end."""
+
+
+class FileTooLarge(OSError):  # noqa: N818
+    """More bytes than any picture has."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +91,20 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file that may be a picture. Raises OSError: also NotAFile, FileTooLarge."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise NotAFile(errno.EINVAL, "not a regular file", str(path))
+    if status.st_size > LARGEST_FILE:
+        raise FileTooLarge(errno.EFBIG, f"larger than {LARGEST_FILE:,} bytes", str(path))
+    return path.read_bytes()
+
+
 def _readable(files: Iterable[Path]) -> Iterator[bytes]:
     for file in files:
         try:
-            yield file.read_bytes()
+            yield read_file(file)
         except OSError:
             continue
 

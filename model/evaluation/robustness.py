@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import stats
 
-from model.data.people import DataError
+from model.data.people import DataError, read_file
 from model.embedding.embedder import Embedder, distances
 from model.faces.face import Crop, NoFaceFound, read_face
 from model.images import InvalidImage, decode
@@ -78,9 +78,9 @@ def measure(
 
 def _opened(embedder: Embedder, first: Path, second: Path) -> tuple[Crop, Image.Image] | None:
     try:
-        picture = Image.fromarray(decode(second.read_bytes()))
-        crop = _crop(embedder, first.read_bytes())
-    except InvalidImage:
+        picture = Image.fromarray(decode(read_file(second)))
+        crop = _crop(embedder, read_file(first))
+    except (InvalidImage, OSError):
         return None
     return None if crop is None else (crop, picture)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.data.dataset import Dataset, Skipped, load
-from model.data.people import DataError, PeopleFolder
+from model.data.people import LARGEST_FILE, DataError, PeopleFolder
 from model.faces.finder import WholePicture
 from model.images import decode
 from model.training.tutorial import TUTORIAL_CROP
@@ -50,6 +50,9 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
         (folder / "p4" / f"{number}.pgm").unlink()
     (folder / "empty").mkdir()
     (folder / "p5" / "gone.pgm").symlink_to("nowhere")
+    (folder / "p5" / "device.pgm").symlink_to("/dev/null")
+    with (folder / "p5" / "sparse.pgm").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
     for name in ("1.pgm", "2.pgm", "3.pgm"):
         (folder / "p6" / name).write_bytes(b"P5 broken")
     dataset = load(PeopleFolder(folder), FACES, min_pictures=2)
@@ -59,6 +62,8 @@ def test_bad_pictures_and_lonely_people_are_listed_and_left_out(folder: Path) ->
         Skipped(folder / "p1" / "2.pgm", "CorruptImage"),
         Skipped(folder / "p2" / "notes.txt", "UnsupportedFormat"),
         Skipped(folder / "p5" / "gone.pgm", "FileNotFoundError"),
+        Skipped(folder / "p5" / "device.pgm", "NotAFile"),
+        Skipped(folder / "p5" / "sparse.pgm", "FileTooLarge"),
         Skipped(folder / "p4", "TooFewPictures"),
         *(Skipped(folder / "p6" / name, "CorruptImage") for name in ("1.pgm", "2.pgm", "3.pgm")),
         Skipped(folder / "p6", "TooFewPictures"),

@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 
 import makers
 import msgspec
 import pytest
 
-from model.data.people import DataError, Fingerprint, PeopleFolder
+from model.data.people import LARGEST_FILE, DataError, FileTooLarge, Fingerprint, NotAFile, PeopleFolder, read_file
 from model.manifest import DataSource
 
 
@@ -59,9 +60,23 @@ def test_an_entry_is_the_digests_of_the_pictures_alone(folder: Path) -> None:
 def test_files_that_cannot_be_read_are_left_out(folder: Path) -> None:
     before = recorded(folder, "p5")
     (folder / "p5" / "gone.pgm").symlink_to("nowhere")
+    (folder / "p5" / "device.pgm").symlink_to("/dev/null")
+    with (folder / "p5" / "sparse.pgm").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
     assert recorded(folder, "p5") == before
     with pytest.raises(DataError, match="no folder"):
         PeopleFolder(folder / "nothing")
+
+
+@pytest.mark.timeout(30)  # a pipe that nobody writes to was waited for
+def test_only_files_of_a_pictures_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotAFile, match="pipe"):
+        read_file(tmp_path / "pipe")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(FileTooLarge, match="sparse"):
+        read_file(tmp_path / "sparse")
 
 
 def test_the_files_are_read_once(folder: Path) -> None:
