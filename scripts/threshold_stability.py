@@ -29,12 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True, help="a shipped bundle's name or a folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder of pictures a person")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        help="people to leave out, as those who are there a second time under another name",
+    )
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     folder = PeopleFolder(options.data)
-    names = untrained([embedder.manifest], folder)
+    names = set(untrained([embedder.manifest], folder)) - set(options.without)
     dataset = load(folder, embedder.faces, only=names, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)
     embeddings = embedder.embed(dataset.crops)

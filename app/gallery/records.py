@@ -17,8 +17,10 @@ class GalleryError(Exception):
 class GalleryUnavailable(Exception):  # noqa: N818 - a state of the database, no fault of the caller
     """The database does not answer or cannot write now; trying again is safe. The message is one line."""
 
-    def __init__(self) -> None:
-        super().__init__("the gallery's database does not answer, is locked or damaged, or its disk is full")
+    def __init__(
+        self, message: str = "the gallery's database does not answer, is locked or damaged, or its disk is full"
+    ) -> None:
+        super().__init__(message)
 
 
 class DamagedError(Exception):

@@ -245,7 +245,8 @@ class Register:
         outcome: str = "created",
     ) -> None:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
-            raise GalleryUnavailable  # over, and not yet erased: only who knows that the clock is right erases
+            # Only who knows that the clock is right erases.
+            raise GalleryUnavailable("a person of this id is over, and not yet erased")
         self._require_master(connection)
         [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
         if people > self.limits.people:

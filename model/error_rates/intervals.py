@@ -10,6 +10,7 @@ from scipy import special, stats
 from model.error_rates.scores import Curve, Floats, Scores, curve
 
 RESAMPLES = 1000
+_ONE_SIDE = 0.025
 OF_AS_MANY_OTHERS = 0.5
 """What a sample is worth as evidence of the rate that as many other people show: half.
 
@@ -77,13 +78,16 @@ def rate_interval(
     `weights`: how many of the pairs each person has, (people,). Where all trials went alike the bootstrap tells
     nothing: then the rule of three does (Hanley and Lippman-Hand, 1983), over as many trials as are `independent`.
     `evidence`: 1 for a confidence interval of the rate of all such people, `OF_AS_MANY_OTHERS` for a prediction
-    interval of the rate of a new sample.
+    interval of the rate of a new sample. A new sample may show no error where the resamples that show none are 2.5 % or
+    more, as where all errors are those of two people.
     """
     exact_low, exact_high = _exact_binomial(errors * evidence, trials * evidence)
     rate = min(max(errors, 0.5), trials - 0.5) / trials
     low, high = student_interval(rate, resampled, weights, evidence)
     unseen = min(1.0, 3 / (independent * evidence))
     low, high = min(low, 1 - unseen) if errors == trials else low, max(high, unseen) if errors == 0 else high
+    if evidence < 1 and float(np.mean(resampled == 0)) >= _ONE_SIDE:
+        low = 0.0
     return min(exact_low, low), max(exact_high, high)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from model.error_rates import intervals
 from model.error_rates.at_thresholds import RatesAtThresholds, resampled_rates
+from model.error_rates.scores import Scores
 
 SCORES = makers.simulated_scores(people=30, pictures=3)
 THRESHOLDS = np.array([0.0, 0.05, 0.1, 0.101, 2.0, 20.0])
@@ -27,3 +28,16 @@ def test_a_threshold_on_a_distance_accepts_it() -> None:
     closest = SCORES.distance.min()
     fmr, fnmr = resampled_rates(SCORES, np.array([closest]))
     assert max(fmr.max(), 1 - fnmr.min()) > 0
+
+
+@pytest.mark.parametrize(("alike", "may_show_none"), [(2, True), (30, False)])
+def test_where_all_errors_are_those_of_two_people_as_many_others_may_show_none(alike: int, may_show_none: bool) -> None:
+    """Whoever is in the data under two names brings many false matches at once, or none."""
+    labels = np.repeat(np.arange(60), 5)
+    first, second = np.triu_indices(len(labels), k=1)
+    one, other = labels[first], labels[second]
+    two_in_one = (one % 2 == 0) & (other == one + 1) & (other < alike)
+    rates = RatesAtThresholds(Scores(np.where(two_in_one, 0.5, 2.0), one == other, one, other), np.array([1.0]))
+    assert rates.fmr[0] > 0
+    assert (rates.fmr_of_others(0)[0] == 0) == may_show_none
+    assert rates.fmr_ci95(0)[0] > 0
