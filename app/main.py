@@ -90,9 +90,9 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
     if gallery:
         gallery_setup.install(service, gallery, verifier, settings)
     service.state.keys = keys
-    service.state.settings = settings
     service.state.admission = admission
     service.state.metrics = metrics
+    service.state.metrics_text = operations.MetricsText(metrics.text)
     service.state.verifier = verifier
     service.state.readiness = operations.Readiness(check)
     service.state.record = record = recorder(metrics, PUBLIC_PATHS | service.openapi()["paths"].keys())
@@ -113,6 +113,7 @@ def _web(
         openapi_tags=openapi.TAGS,
         redirect_slashes=False,
     )
+    service.state.settings = settings
     service.state.in_pieces = InPieces()
     service.include_router(router)
     if settings.gallery:
@@ -122,6 +123,7 @@ def _web(
         page.install(service, gallery=settings.gallery is not None)
     errors.install(service)
     openapi.complete(service, lambda path: not is_public(path), policy, settings.api_keys_file is not None)
+    openapi.keep(service)
     return service
 
 

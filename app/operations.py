@@ -30,6 +30,21 @@ class Readiness:
                 self._well = time.monotonic()
 
 
+class MetricsText:
+    """Written at most once a second, however many ask: to write it keeps everybody else waiting for milliseconds."""
+
+    def __init__(self, write: Callable[[], bytes], fresh: float = 1.0) -> None:
+        self._write = write
+        self._fresh = fresh
+        self._text = b""
+        self._written = -fresh
+
+    def read(self) -> bytes:
+        if time.monotonic() - self._written >= self._fresh:
+            self._text, self._written = self._write(), time.monotonic()
+        return self._text
+
+
 @router.get("/livez", operation_id="get_liveness", summary="Is the process alive?", responses=problems())
 async def livez() -> schemas.Status:
     """Answers whenever the process runs. Restart the service if this fails."""
@@ -60,5 +75,5 @@ async def readyz(request: Request) -> schemas.Status:
     },
 )
 async def metrics(request: Request) -> Response:
-    """Gives counts and distributions since the start, in Prometheus's text format."""
-    return Response(request.app.state.metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")
+    """Gives counts and distributions since the start, at most a second old, in Prometheus's text format."""
+    return Response(request.app.state.metrics_text.read(), media_type="text/plain; version=1.0.0; charset=utf-8")

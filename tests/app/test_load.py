@@ -10,6 +10,7 @@ import httpx
 import makers
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from numpy.typing import NDArray
 from services import PATIENCE
 
@@ -34,9 +35,12 @@ class Troubled:
         return self._whole.embed(crops)
 
 
+def service_with(engine: object, settings: Settings) -> FastAPI:
+    return create_app(settings, lambda _: engine)  # type: ignore[arg-type, return-value] # has what is used of one
+
+
 @asynccontextmanager
-async def serving(engine: object, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    service = create_app(settings, lambda _: engine)  # type: ignore[arg-type, return-value] # has what is used of one
+async def serving(service: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(service, raise_app_exceptions=False)
     async with (
         service.router.lifespan_context(service),
@@ -65,7 +69,7 @@ async def test_inference_fails_readyz_tells_the_truth_and_the_next_request_succe
     embedder: Embedder, settings: Settings, picture: bytes, trouble: Callable[[], None]
 ) -> None:
     engine = Troubled(embedder, trouble)
-    async with serving(engine, settings) as client:
+    async with serving(service_with(engine, settings)) as client:
         failed, unready = await client.post("/verify", files=two(picture, picture)), await client.get("/readyz")
         assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
         assert (unready.status_code, unready.json()["code"]) == (503, "not_ready")
@@ -76,7 +80,7 @@ async def test_inference_fails_readyz_tells_the_truth_and_the_next_request_succe
 
 
 async def test_a_client_that_leaves_harms_nobody(embedder: Embedder, settings: Settings, picture: bytes) -> None:
-    async with serving(Troubled(embedder, lambda: time.sleep(0.05)), settings) as client:
+    async with serving(service_with(Troubled(embedder, lambda: time.sleep(0.05)), settings)) as client:
         requests = [asyncio.create_task(client.post("/verify", files=two(picture, picture))) for _ in range(12)]
         await asyncio.sleep(0.1)
         for leaving in requests[::2]:
@@ -91,7 +95,7 @@ async def test_answers_are_never_swapped(embedder: Embedder, settings: Settings)
     embeddings = embedder.embed([embedder.faces.find(decode(data)).crop for data in pictures])
     expected = distances(embeddings, np.roll(embeddings, -1, axis=0))
     at_once = asyncio.Semaphore(40)  # one caller has three quarters of the room
-    async with serving(embedder, settings) as client:
+    async with serving(service_with(embedder, settings)) as client:
 
         async def ask(person: int) -> float:
             async with at_once:
@@ -127,21 +131,22 @@ async def test_ten_times_the_load_is_served_at_capacity_and_the_rest_refused(
     limits = {"max_batch": 2 * pairs_a_batch, "max_waiting": 2 * pairs_a_batch * batches_queued}
     engine = Stepped(embedder)
     answers: list[tuple[httpx.Response, int]] = []  # and how many batches ran meanwhile
-    async with serving(engine, settings.model_copy(update=limits)) as client:
+    service = service_with(engine, settings.model_copy(update=limits))
+    async with serving(service) as client:
 
         async def ask() -> None:
             begun = len(engine.sizes)
             answers.append((await client.post("/verify", files=two(picture, picture)), len(engine.sizes) - begun))
 
-        async def queue_is_full() -> bool:
-            return f"facepair_queue_faces {float(limits['max_waiting'])}" in (await client.get("/metrics")).text
+        def queue_is_full() -> bool:
+            return b"facepair_queue_faces %.1f\n" % limits["max_waiting"] in service.state.metrics.text()
 
         asked: list[asyncio.Task[None]] = []
         for ran in range(rounds):
             while 0 < engine.came <= ran:  # it takes from the queue what nobody would fill up again later
                 await asyncio.sleep(0.01)
             asked += [asyncio.create_task(ask()) for _ in range(10 * pairs_a_batch)]
-            while undone(asked) > engine.waits // 2 + pairs_a_batch * batches_queued or not await queue_is_full():
+            while undone(asked) > engine.waits // 2 + pairs_a_batch * batches_queued or not queue_is_full():
                 await asyncio.sleep(0.01)
             engine.leave.release()
         while left := undone(asked):
