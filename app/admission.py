@@ -45,6 +45,7 @@ class Ticket:
     size: int = 0
     whole: bool = False
     working: bool = False
+    answered: bool = False
 
 
 class Admission:
@@ -103,9 +104,9 @@ class Admission:
         self._working[ticket.caller] += 1
 
     def end_work(self, ticket: Ticket) -> None:
-        """The answer begins. However long the client takes over it, others are worked on."""
-        _subtract(self._working, ticket.caller, int(ticket.working))
-        ticket.working = False
+        """The answer begins, and no byte of the body is held any more. However long the client takes, others go on."""
+        self._give_back(ticket)
+        ticket.answered = True
 
     def _require(self, ticket: Ticket) -> None:
         if ticket not in self._tickets:  # it gave way, and what still comes of it is nobody's
@@ -125,8 +126,9 @@ class Admission:
             self._end_stalled(others)
 
     def _others(self, ticket: Ticket, caller: str | None = None) -> list[Ticket]:
-        """All but this one; of one caller, or of all."""
-        return [other for other in self._tickets if other is not ticket and caller in (None, other.caller)]
+        """All that are not answered but this one; of one caller, or of all."""
+        others = [other for other in self._tickets if other is not ticket and not other.answered]
+        return [other for other in others if caller in (None, other.caller)]
 
     def _end_stalled(self, tickets: list[Ticket]) -> None:
         since = self._clock() - _STALLED_SECONDS
@@ -141,9 +143,13 @@ class Admission:
         if ticket not in self._tickets:
             return
         del self._tickets[ticket]
+        self._give_back(ticket)
+
+    def _give_back(self, ticket: Ticket) -> None:
         self._total_bytes -= ticket.size
         _subtract(self._bytes, ticket.caller, ticket.size)
         _subtract(self._working, ticket.caller, int(ticket.working))
+        ticket.size, ticket.working = 0, False
 
 
 class Quota:

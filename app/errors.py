@@ -167,8 +167,12 @@ def problem_of(kind: ErrorKind, request_id: str, image: str | None = None) -> Pr
 
 
 def problem_response(error: Exception, request_id: str) -> Response:
-    """The envelope for any error: nothing in it comes from a library or from what was sent."""
+    """The envelope for any error: nothing in it comes from a library or from what was sent.
+
+    Whoever wants to know where the error arose must have looked by then.
+    """
     kind = kind_of(error)
+    _let_go(error)
     problem = problem_of(kind, request_id, getattr(error, "image", None))
     headers = {"Cache-Control": "no-store", "X-Request-ID": request_id}
     if retry_after := getattr(error, "retry_after", kind.retry_after):
@@ -178,6 +182,13 @@ def problem_response(error: Exception, request_id: str) -> Response:
     headers |= getattr(error, "headers", None) or {}
     members = problem.model_dump(exclude_none=True) | getattr(error, "members", {})
     return Response(json.dumps(members), kind.status, headers, media_type="application/problem+json")
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the frames hold that the error went through, the body among it: its client may take long to read."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 async def answer(request: Request, error: Exception) -> Response:

@@ -75,13 +75,21 @@ def test_what_is_answered_is_worked_on_no_more_and_never_stalls() -> None:
     room.charge(answered := room.enter("anna"), 60)
     room.start_work(answered)
     room.end_work(answered)
-    room.start_work(next_one := room.enter("berta"))
     room.now += 100
-    with pytest.raises(OverloadedError):
-        room.charge(next_one, 60)
+    room.charge(next_one := room.enter("berta"), 75)
+    room.start_work(next_one)
     assert (room.in_flight, room.gave_up) == (2, [])
     room.close()
     assert room.in_flight == 0
+
+
+def test_what_is_answered_before_it_is_whole_holds_nothing_and_never_gives_way() -> None:
+    room = Room()
+    room.charge(refused := room.enter("anna"), 60)
+    room.end_work(refused)
+    room.now += 100
+    room.charge(room.enter("berta"), 1000)  # alone, any size
+    assert (room.in_flight, room.gave_up) == (2, [])
 
 
 def test_bytes_are_charged_as_they_come_and_what_was_declared_is_judged_before() -> None:

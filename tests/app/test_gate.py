@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -485,6 +486,38 @@ async def test_who_does_not_take_an_answer_keeps_nobody_out(short: FastAPI) -> N
     for call in unread:
         call.pause.go_on.set()
     assert [(await answer).status for answer in answers] == [200] * len(unread)
+
+
+@pytest.mark.parametrize(("ending", "status"), [(b"\r\n--b--\r\n", 200), (b"\r\n--bX", 400), (b"\r\n" + PART, 422)])
+async def test_while_an_answer_waits_for_its_client_nothing_of_the_upload_is_held(
+    settings: Settings, ending: bytes, status: int
+) -> None:
+    picture = b"P5 4000 1000 255\n" + bytes(4_000_000)
+    unread = Unread()
+    unread.pieces = [PART, picture, ending]
+    async with opened(settings.model_copy(update={"max_in_flight_bytes": 6_000_000})) as service:
+        tracemalloc.start()
+        answer = asyncio.create_task(unread.to(service))
+        await unread.pause.reached.wait()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        other = Call(pieces=[PART, picture, b"\r\n--b--\r\n"], client="127.0.0.2")
+        assert (await other.to(service)).status == 200
+        unread.pause.go_on.set()
+        assert (await answer).status == status
+    assert held < 1_000_000
+
+
+async def test_what_is_refused_before_it_is_whole_never_gives_way(settings: Settings) -> None:
+    refused, stall = Unread(), Pause()
+    refused.pieces, refused.length = [BODY[:-9] + b"\r\n" + PART, stall], 2 * len(BODY)
+    async with opened(settings.model_copy(update={"max_in_flight_bytes": len(BODY)})) as service:
+        answer = asyncio.create_task(refused.to(service))
+        await refused.pause.reached.wait()
+        service.state.admission._clock = lambda: time.monotonic() + 100
+        assert (await Call().to(service)).status == 200
+        refused.pause.go_on.set()
+        assert (await answer).is_refused(422, "invalid_parameter")
 
 
 async def test_a_service_that_drains_says_so_and_finishes_what_it_let_in(short: FastAPI) -> None:
