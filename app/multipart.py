@@ -55,20 +55,22 @@ class Multipart:
         self._delimiter = b"\r\n--" + boundary
         self._stream = stream
         self._buffer = bytearray(b"\r\n")  # the first delimiter's, which the head of the request has taken
-        self._place = 0
+        self._begun = False
 
     async def next_part(self) -> Part | None:
         """The head of the next part, whose `content` must be taken before the one after it; None: there is no more.
 
         Raises MultipartInvalidError.
         """
-        if not self._place:
+        if not self._begun:
             await self._until(self._delimiter, 2)  # an empty line may come first
-        if await self._taken(2) == b"--":
+            self._begun = True
+        while len(self._buffer) < 2:
+            await self._read()
+        if self._buffer.startswith(b"--"):
             async for _ in self._stream:
                 pass  # what follows the last delimiter means nothing
             return None
-        self._place -= 2
         return _part(await self._until(b"\r\n\r\n", _MAX_HEAD_BYTES))
 
     async def content(self, at_most: int) -> bytes:
@@ -76,23 +78,21 @@ class Multipart:
         return await self._until(self._delimiter, at_most, TooLongError)
 
     async def _until(self, end: bytes, at_most: int, too_long: type[Exception] = MultipartInvalidError) -> bytes:
-        """What comes before `end`, which is passed over as well."""
-        start = searched = self._place
-        while (found := self._buffer.find(end, max(start, searched - len(end) + 1))) < 0:
+        """Takes what comes before `end` out of the buffer, and `end` as well: nothing is held twice.
+
+        Bytes at a bytearray's beginning go without moving the others.
+        """
+        searched = 0
+        while (found := self._buffer.find(end, max(0, searched - len(end) + 1))) < 0:
             searched = len(self._buffer)
-            if searched - start >= at_most + len(end):
+            if searched >= at_most + len(end):
                 raise too_long
             await self._read()
-        if found - start > at_most:
+        if found > at_most:
             raise too_long
-        self._place = found + len(end)
-        return bytes(memoryview(self._buffer)[start:found])
-
-    async def _taken(self, size: int) -> bytes:
-        while len(self._buffer) < self._place + size:
-            await self._read()
-        self._place += size
-        return bytes(self._buffer[self._place - size : self._place])
+        taken = bytes(memoryview(self._buffer)[:found])
+        del self._buffer[: found + len(end)]
+        return taken
 
     async def _read(self) -> None:
         try:

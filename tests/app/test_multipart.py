@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -170,6 +171,22 @@ def test_a_part_may_be_exactly_as_long_as_it_may_be(longest: int, length: int, f
     else:
         with pytest.raises(TooLongError):
             asyncio.run(take())
+
+
+def test_a_part_that_was_taken_is_held_once() -> None:
+    async def take(written: list[bytes]) -> int:
+        body = Multipart(TYPE, stream(written))
+        assert await body.next_part()
+        content = await body.content(4 * MOST)
+        assert len(content) == 4 * MOST
+        assert await body.next_part()
+        return tracemalloc.get_traced_memory()[0]
+
+    written = pieces(FILE + bytes(4 * MOST) + b"\r\n" + FILE, 2**16)
+    tracemalloc.start()
+    held = asyncio.run(take(written))
+    tracemalloc.stop()
+    assert held < 5 * MOST
 
 
 def test_names_are_read_as_clients_write_them() -> None:
