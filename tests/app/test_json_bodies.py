@@ -63,11 +63,19 @@ async def test_slashes_may_be_escaped_and_a_charset_named(client: httpx.AsyncCli
     assert answer.status_code == 200
 
 
+async def test_the_name_of_a_long_picture_may_be_escaped(client: httpx.AsyncClient) -> None:
+    long = makers.encoded(np.full((100, 100), 255, np.uint8), "PPM")
+    answer = await client.post("/embed", content=f'{{"im\\u0061ge": "{coded(long)}"}}', headers=JSON)
+    assert answer.status_code == 200
+
+
 BAD: dict[str, tuple[str | dict[str, Any], int, str, str | None]] = {
     "empty": ("", 400, "json_invalid", None),
     "no JSON": (MARK, 400, "json_invalid", None),
     "cut off": ('{"image1": "' + MARK, 400, "json_invalid", None),
     "no object": (f'"{MARK}"', 400, "json_invalid", None),
+    "no name before a long string": ('{"\\": "' + 5_000 * "A" + '"}', 400, "json_invalid", None),
+    "spaces": (70_000 * " " + "{}", 400, "json_invalid", None),
     "deeply nested": ('{"image1": ' + "[" * 30_000, 400, "json_invalid", None),
     "no UTF-8 for a name": ('{"\udcff": 1}', 400, "json_invalid", None),
     "a list": (f'["{MARK}"]', 400, "json_invalid", None),
