@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 
 KEYLESS = "keyless"
 """The caller's name where no keys are set."""
+_RESERVED = frozenset({KEYLESS, "facepair", "operator"})
+"""No key's name: in quotas, log and audit they mean who has no key, the service, and who works at its command line."""
 _MAX_KEY_BYTES = 512
 SCOPES = frozenset({"verify", "identify", "enrol", "export"})
 """What a key may be for. Only the first concerns a service without a gallery."""
@@ -83,7 +85,8 @@ def read_keys(path: Path) -> dict[str, Key]:
     Name and scopes may be left out; scopes are separated by commas.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # What else splits lines may stand in a comment, before what would be a key.
+        lines = path.read_bytes().decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise KeysError(f"{path}: the file of API keys cannot be read") from error
     keys: dict[str, Key] = {}
@@ -95,6 +98,8 @@ def read_keys(path: Path) -> dict[str, Key]:
         scopes = frozenset(found["scopes"].split(",")) if found and found["scopes"] else _DEFAULT_SCOPES
         if found is None or not scopes <= SCOPES:
             raise KeysError(f"{path}, line {number}: not the SHA-256 of a key in hex, a name and scopes")
+        if found["name"] in _RESERVED:
+            raise KeysError(f"{path}, line {number}: no key may be named {found['name']}")
         name, key = found["name"] or f"key-{number}", Key(bytes.fromhex(found["digest"]), scopes)
         if name in keys or key.digest in digests:
             raise KeysError(f"{path}, line {number}: a name or a key is there twice")

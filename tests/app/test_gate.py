@@ -557,6 +557,9 @@ async def test_a_path_under_a_proxy_is_judged_like_any_other(keyed: Settings) ->
         "0" * 64 + " two names",
         "0" * 64 + " a verify x",
         "0" * 64 + " a all",
+        "0" * 64 + " keyless",
+        "0" * 64 + " facepair verify",
+        "0" * 64 + " operator",
         f"{'0' * 64} a\n{'1' * 64} a",
         f"{'0' * 64}\n" * 2,
     ],
@@ -581,6 +584,12 @@ def test_a_digest_is_read_as_the_usual_tools_print_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"k").hexdigest()
     (tmp_path / "keys").write_text(f"{digest}  -\n{'A' * 64}\n")
     assert read_keys(tmp_path / "keys") == {"-": Key(bytes.fromhex(digest)), "key-2": Key(b"\xaa" * 32)}
+
+
+@pytest.mark.parametrize("end", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_only_a_line_feed_ends_a_comment(tmp_path: Path, end: str) -> None:
+    (tmp_path / "keys").write_text(f"# no longer: {end}{'0' * 64} mallory\r\n{'A' * 64} anna\r\n", newline="")
+    assert read_keys(tmp_path / "keys") == {"anna": Key(b"\xaa" * 32)}
 
 
 async def test_a_length_of_thousands_of_digits_is_too_large(short: FastAPI) -> None:
