@@ -8,12 +8,15 @@ import drift as drift_script
 import httpx
 import makers
 import pytest
+from fastapi import FastAPI
 from PIL.PngImagePlugin import PngInfo
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.metrics import Metrics
+from app.records import recorder
+from app.request_context import RequestContext
 from app.settings import Settings
 from model import bundle
 
@@ -72,6 +75,22 @@ async def test_everything_is_counted(client: httpx.AsyncClient) -> None:
     assert total(seen, "facepair_queue_faces") == total(seen, "facepair_requests_in_flight") == 0
     assert total(seen, "facepair_model_info", name="tiny") == 1
     assert MARK not in response.text
+
+
+def test_a_path_with_an_id_is_counted_as_its_route(service: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    routes = {"/people", "/people/{person_id}", "/people/{person_id}/photos/{photo_id}"}
+    record = recorder(service.state.metrics, routes)
+    of_none = ("/people/", f"/people/{MARK}/", f"/people/{MARK}/photos", "/people/{person_id}/x", f"/{MARK}")
+    paths = ("/people", f"/people/{MARK}", "/people/E2", f"/people/{MARK}/photos/7", *of_none)
+    for path in paths:
+        record(RequestContext(path=path, status=200))
+    seen = samples(service.state.metrics.text().decode())
+    counted = {route: total(seen, "facepair_requests_total", route=route) for route in (*routes, "other")}
+    assert counted == {**dict.fromkeys(routes, 1), "/people/{person_id}": 2, "other": len(of_none)}
+    lines = [json.loads(JsonFormatter().format(line)) for line in caplog.records]
+    assert [line["route"] for line in lines].count("/people/{person_id}") == 2
+    assert MARK not in str(lines) + str(seen)
 
 
 async def test_two_services_count_apart(settings: Settings) -> None:
