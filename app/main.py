@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import errors, gallery_setup, logs, openapi, operations, page, server
-from app.admission import Admission
+from app.admission import SHARE, Admission
 from app.gallery.records import GalleryError, GalleryUnavailable
 from app.gate import PUBLIC_PATHS, Gate, is_public
 from app.in_pieces import InPieces
@@ -68,7 +68,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
         metrics.batch(len(crops))
         return list(engine.embed(crops))
 
-    batcher: Batcher[Crop, Embedding] = Batcher(embed, settings.max_batch, settings.max_waiting)
+    batcher: Batcher[Crop, Embedding] = Batcher(embed, settings.max_batch, settings.max_waiting, SHARE)
     admission = Admission(settings.max_in_flight, settings.max_in_flight_bytes)
     metrics = Metrics(engine.manifest, lambda: batcher.waiting, lambda: admission.in_flight)
     policy = Policy(engine.manifest, settings.fmr)

@@ -8,12 +8,12 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Self, TypeVar
 
+from app.inference.round_robin import RoundRobin
 from model.engines.priority import give_way
 
 Item = TypeVar("Item")
@@ -43,12 +43,13 @@ class Batched(Generic[Result]):
 
 @dataclass(frozen=True)
 class Pending(Generic[Item, Result]):
-    """The items of one caller, which stay together. Times are those of `time.monotonic`."""
+    """Items that stay together. Times are those of `time.monotonic`."""
 
     items: tuple[Item, ...]
     since: float
     deadline: float
     answer: asyncio.Future[Batched[Result]]
+    caller: str
 
     @property
     def cancelled(self) -> bool:
@@ -68,18 +69,22 @@ class Pending(Generic[Item, Result]):
 
 
 class Queue(Generic[Item, Result]):
-    """Serves in order of arrival, and holds at most `max_items` items."""
+    """Serves one caller after another, and each in order of arrival.
 
-    def __init__(self, max_items: int) -> None:
+    It holds at most `max_items` items; a caller that has a `share` of them adds nothing.
+    """
+
+    def __init__(self, max_items: int, share: float) -> None:
         self._max_items = max_items
-        self._pending: deque[Pending[Item, Result]] = deque()
+        self._share = math.ceil(share * max_items)
+        self._pending: RoundRobin[Pending[Item, Result]] = RoundRobin()
         self._changed = threading.Condition()
         self.closed = True
 
     def __len__(self) -> int:
         """Items whose callers still wait."""
         with self._changed:
-            return sum(len(pending.items) for pending in self._pending if not pending.cancelled)
+            return _items(pending for pending in self._pending if not pending.cancelled)
 
     def open(self) -> None:
         self.closed = False
@@ -93,14 +98,15 @@ class Queue(Generic[Item, Result]):
     def put(self, pending: Pending[Item, Result]) -> None:
         """Raises QueueFullError. Cancelled callers make room."""
         with self._changed:
-            self._pending = deque(other for other in self._pending if not other.cancelled)
-            if sum(len(each.items) for each in (*self._pending, pending)) > self._max_items:
+            self._pending.keep(lambda other: not other.cancelled)
+            own = _items(other for other in self._pending if other.caller == pending.caller)
+            if _items([*self._pending, pending]) > self._max_items or own >= self._share:
                 raise QueueFullError
-            self._pending.append(pending)
+            self._pending.add(pending.caller, pending)
             self._changed.notify()
 
     def take(self, items: int) -> list[Pending[Item, Result]]:
-        """Waits for the next callers, together with at most so many items; one that has more comes alone.
+        """Waits for what is next, together at most so many items; one that has more comes alone.
 
         Drops cancelled callers, and gives DeadlineExceededError to those that are too late. Empty after `close`.
         """
@@ -112,14 +118,18 @@ class Queue(Generic[Item, Result]):
     def _waiting(self, room: int) -> list[Pending[Item, Result]]:
         batch: list[Pending[Item, Result]] = []
         now = time.monotonic()
-        while self._pending and (not batch or len(self._pending[0].items) <= room):
-            pending = self._pending.popleft()
+        while self._pending and (not batch or len(self._pending.first().items) <= room):
+            pending = self._pending.next()
             if pending.deadline < now:
                 pending.resolve(DeadlineExceededError())
             elif not pending.cancelled:
                 batch.append(pending)
                 room -= len(pending.items)
         return batch
+
+
+def _items(waiting: Iterable[Pending[Item, Result]]) -> int:
+    return sum(len(pending.items) for pending in waiting)
 
 
 class BatchFailedError(Exception):
@@ -138,7 +148,8 @@ class Batcher(Generic[Item, Result]):
     """Runs `call` on batches, in one thread of its own, while its `async with` block lasts.
 
     `call` takes at most `max_batch` items, or all of one caller that has more, and gives one result for each, in their
-    order. At most `max_waiting` items wait. A batch that has run for `stuck_after` seconds counts as hung.
+    order. At most `max_waiting` items wait, and a caller that has a `share` of them adds nothing. A batch that has run for
+    `stuck_after` seconds counts as hung.
     """
 
     def __init__(
@@ -146,11 +157,12 @@ class Batcher(Generic[Item, Result]):
         call: Callable[[list[Item]], Sequence[Result]],
         max_batch: int,
         max_waiting: int,
+        share: float = 1.0,
         stuck_after: float = 10.0,
     ) -> None:
         self._call = call
         self._max_batch = max_batch
-        self._queue: Queue[Item, Result] = Queue(max_waiting)
+        self._queue: Queue[Item, Result] = Queue(max_waiting, share)
         self._stuck_after = stuck_after
         self._began = math.inf
         self._succeeded = -math.inf
@@ -183,15 +195,15 @@ class Batcher(Generic[Item, Result]):
         if not self._thread.is_alive() or time.monotonic() - self._began > self._stuck_after:
             raise StoppedError
 
-    async def submit(self, *items: Item, deadline: float = math.inf) -> Batched[Result]:
+    async def submit(self, *items: Item, deadline: float = math.inf, caller: str = "") -> Batched[Result]:
         """Returns the results of the items, all from one batch. A cancelled caller costs no further work.
 
-        `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises, QueueFullError,
-        DeadlineExceededError, or BatchFailedError where the call raised.
+        Callers take turns. `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises,
+        QueueFullError, DeadlineExceededError, or BatchFailedError where the call raised.
         """
         self.check()
         pending: Pending[Item, Result] = Pending(
-            items, time.monotonic(), deadline, asyncio.get_running_loop().create_future()
+            items, time.monotonic(), deadline, asyncio.get_running_loop().create_future(), caller
         )
         self._queue.put(pending)
         return await pending.answer

@@ -107,7 +107,7 @@ class Verifier:
         one, two = await _both(
             self._read("image1", image1, caller, self.find_face), self._read("image2", image2, caller, self.find_face)
         )
-        batched = await self.batcher.submit(one.faces.crop, two.faces.crop, deadline=deadline)
+        batched = await self.batcher.submit(one.faces.crop, two.faces.crop, deadline=deadline, caller=caller)
         first, second = batched.values
         distance = float(distances(first, second))
         faces = {"image1": self._judged(one.faces, first), "image2": self._judged(two.faces, second)}
@@ -132,7 +132,7 @@ class Verifier:
         crops = [one.faces.crop, *(face.crop for face in group.faces)]
         # In pieces, so that others' pictures get their turn between them.
         pieces = [crops[start : start + _PIECE] for start in range(0, len(crops), _PIECE)]
-        batches = [await self.batcher.submit(*piece, deadline=deadline) for piece in pieces]
+        batches = [await self.batcher.submit(*piece, deadline=deadline, caller=caller) for piece in pieces]
         first, *others = (embedding for batch in batches for embedding in batch.values)
         apart = distances(first, np.stack(others)).tolist()
         decision = self.policy.decide(min(apart), fmr, count)
@@ -148,7 +148,7 @@ class Verifier:
     async def embed(self, image: bytes, deadline: float = math.inf, caller: str = "") -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
         read = await self._read("image", image, caller, self.find_face)
-        batched = await self.batcher.submit(read.faces.crop, deadline=deadline)
+        batched = await self.batcher.submit(read.faces.crop, deadline=deadline, caller=caller)
         (embedding,) = batched.values
         return Embedded(embedding, self._judged(read.faces, embedding), _timings([read], [batched]))
 

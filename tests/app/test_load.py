@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from services import PATIENCE
 
+from app.admission import SHARE
 from app.main import create_app
 from app.settings import Settings
 from model.embedding.embedder import Embedder, distances
@@ -128,7 +129,8 @@ async def test_ten_times_the_load_is_served_at_capacity_and_the_rest_refused(
 ) -> None:
     """Ten pairs come for each that can be served, whatever has become of those before; time is counted in batches."""
     rounds, pairs_a_batch, batches_queued = 20, 2, 2
-    limits = {"max_batch": 2 * pairs_a_batch, "max_waiting": 2 * pairs_a_batch * batches_queued}
+    fills = 2 * pairs_a_batch * batches_queued
+    limits = {"max_batch": 2 * pairs_a_batch, "max_waiting": int(fills / SHARE)}
     engine = Stepped(embedder)
     answers: list[tuple[httpx.Response, int]] = []  # and how many batches ran meanwhile
     service = service_with(engine, settings.model_copy(update=limits))
@@ -139,7 +141,7 @@ async def test_ten_times_the_load_is_served_at_capacity_and_the_rest_refused(
             answers.append((await client.post("/verify", files=two(picture, picture)), len(engine.sizes) - begun))
 
         def queue_is_full() -> bool:
-            return b"facepair_queue_faces %.1f\n" % limits["max_waiting"] in service.state.metrics.text()
+            return b"facepair_queue_faces %.1f\n" % fills in service.state.metrics.text()
 
         asked: list[asyncio.Task[None]] = []
         for ran in range(rounds):

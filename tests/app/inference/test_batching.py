@@ -3,6 +3,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -40,7 +41,7 @@ class Slow:
 
 
 @asynccontextmanager
-async def busy(call: Slow, **limits: int) -> AsyncIterator[Batcher[int, int]]:
+async def busy(call: Slow, **limits: Any) -> AsyncIterator[Batcher[int, int]]:
     """A batcher whose thread is held by item 0 until the block lets it go."""
     async with Batcher(call, **({"max_batch": 4, "max_waiting": 8} | limits)) as batcher:
         call.gate.clear()
@@ -193,6 +194,34 @@ async def test_a_full_queue_refuses_all_items_or_none_and_departed_callers_make_
         await asyncio.sleep(0)
     assert await fourth == [12]
     assert (await third).values == [10]
+
+
+async def test_callers_take_turns_however_many_items_one_has_waiting() -> None:
+    call = Slow()
+    async with busy(call, max_waiting=100) as batcher:
+        waiting = [asyncio.create_task(batcher.submit(item, caller="a")) for item in range(1, 31)]
+        waiting.append(asyncio.create_task(batcher.submit(100, caller="b")))
+        await asyncio.sleep(0)
+        call.gate.set()
+        await asyncio.gather(*waiting)
+    assert call.batches[:4] == [[0], [1, 100, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+async def test_one_caller_never_fills_the_queue() -> None:
+    async with busy(Slow(), max_waiting=8, share=0.75) as batcher:
+        waiting = [asyncio.create_task(batcher.submit(item, item, caller="a")) for item in (1, 2, 3)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await batcher.submit(4, caller="a")
+        waiting.append(asyncio.create_task(batcher.submit(5, 6, caller="b")))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError):
+            await batcher.submit(7, caller="c")
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(batcher.submit(8, 9, caller="a")))
+        await asyncio.sleep(0)
+    assert [list((await task).values) for task in waiting[1:]] == [[4, 4], [6, 6], [10, 12], [16, 18]]
 
 
 async def test_closing_finishes_what_waits_and_takes_nothing_more() -> None:

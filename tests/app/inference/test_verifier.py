@@ -56,17 +56,17 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
 
 
 class Late:
-    """A batcher that notes until when the work must have begun."""
+    """A batcher that notes until when the work must have begun, and whose it is."""
 
     def __init__(self) -> None:
-        self.deadlines: list[float] = []
+        self.asked: list[tuple[float, str]] = []
 
-    async def submit(self, *_: Crop, deadline: float) -> None:
-        self.deadlines.append(deadline)
+    async def submit(self, *_: Crop, deadline: float, caller: str) -> None:
+        self.asked.append((deadline, caller))
         raise DeadlineExceededError
 
 
-async def test_the_deadline_goes_with_the_crops(embedder: Embedder) -> None:
+async def test_deadline_and_caller_go_with_the_crops(embedder: Embedder) -> None:
     async def grey(_: bytes, __: str) -> WorkingCopy:
         return WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
 
@@ -74,7 +74,7 @@ async def test_the_deadline_goes_with_the_crops(embedder: Embedder) -> None:
     with FinderPool(embedder.faces, 2) as finders:
         verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders.find, finders.find_all, late)  # type: ignore[arg-type]
         with pytest.raises(DeadlineExceededError):
-            await verifier.verify(b"1", b"2", deadline=3.0)
+            await verifier.verify(b"1", b"2", deadline=3.0, caller="a")
         with pytest.raises(DeadlineExceededError):
-            await verifier.embed(b"1", deadline=4.0)
-    assert late.deadlines == [3.0, 4.0]
+            await verifier.embed(b"1", deadline=4.0, caller="b")
+    assert late.asked == [(3.0, "a"), (4.0, "b")]
