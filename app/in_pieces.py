@@ -22,12 +22,10 @@ class InPieces:
 
     async def run(self, work: Pieces[T], caller: str) -> T:
         """The work's result. Raises what it does. Work that is cancelled ends with the piece that it is at."""
-        turn = await self._turns.take(caller)
-        try:
-            while True:
-                next(work)
-                await asyncio.sleep(0)
-        except StopIteration as end:
-            return cast("T", end.value)
-        finally:
-            self._turns.give(turn)
+        async with self._turns.lent(caller):
+            try:
+                while True:
+                    next(work)
+                    await asyncio.sleep(0)
+            except StopIteration as end:
+                return cast("T", end.value)

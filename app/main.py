@@ -86,7 +86,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
                 yield
 
     service = _web(settings, policy, lifespan)
-    verifier = Verifier(engine.manifest, policy, decoders.decode, finders.find, finders.find_all, batcher)
+    verifier = Verifier(engine.manifest, policy, decoders.decoded, finders, batcher)
     if gallery:
         gallery_setup.install(service, gallery, verifier, settings)
     service.state.keys = keys

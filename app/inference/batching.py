@@ -148,8 +148,8 @@ class Batcher(Generic[Item, Result]):
     """Runs `call` on batches, in one thread of its own, while its `async with` block lasts.
 
     `call` takes at most `max_batch` items, or all of one caller that has more, and gives one result for each, in their
-    order. At most `max_waiting` items wait, and a caller that has a `share` of them adds nothing. A batch that has run for
-    `stuck_after` seconds counts as hung.
+    order. At most `max_waiting` items wait, and a caller that has a `share` of them adds nothing. A batch that has run
+    for `stuck_after` seconds counts as hung.
     """
 
     def __init__(

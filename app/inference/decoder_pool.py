@@ -6,8 +6,8 @@ A child that crashes, hangs or wants too much costs one picture: it is ended and
 import asyncio
 import math
 import signal
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Self, TypeVar
 
@@ -80,23 +80,29 @@ class DecoderPool:
         if self._server:
             self._server.close()
 
-    async def decode(self, data: bytes, caller: str = "") -> WorkingCopy:
-        """One picture. A caller that leaves before its turn costs no work, and later takes no child with it.
+    @asynccontextmanager
+    async def decoded(self, data: bytes, caller: str = "") -> AsyncIterator[WorkingCopy]:
+        """One picture. Its child decodes no other while the block lasts, so that few pictures wait in memory.
+
+        A caller that leaves before its turn costs no work, and later takes no child with it.
 
         Raises what `model.images.working_copy` raises; CorruptImage also where the child crashed, and TooExpensive
         where the processor time for a picture or the machine's memory was used up; DecodingTimeoutError; NoChildError.
         """
-        place = await self._turns.take(caller)
-        try:
-            return await self._use(place, data, _LIGHT_SECONDS)
-        except NotBegunError:
-            heavy = await self._heavy_turns.take(caller)
-        try:
-            place = await self._turns.take(caller)
-        except asyncio.CancelledError:
-            self._heavy_turns.give(heavy)
-            raise
-        return await self._use(place, data, math.inf, lambda: self._heavy_turns.give(heavy))
+        async with AsyncExitStack() as held:
+            try:
+                place = await self._turns.take(caller)
+                picture = await held.enter_async_context(self._use(place, data, _LIGHT_SECONDS))
+            except NotBegunError:
+                heavy = await self._heavy_turns.take(caller)
+                try:
+                    place = await self._turns.take(caller)
+                except asyncio.CancelledError:
+                    self._heavy_turns.give(heavy)
+                    raise
+                use = self._use(place, data, finished=lambda: self._heavy_turns.give(heavy))
+                picture = await held.enter_async_context(use)
+            yield picture
 
     async def check(self) -> None:
         """Raises NoChildError where no child answers. One that is busy within its time is alive: it is not asked."""
@@ -104,7 +110,8 @@ class DecoderPool:
             if place := self._turns.take_free():
                 with suppress(DecodingTimeoutError, CorruptImage, TooExpensive):
                     try:
-                        await self._use(place, b"", wall_seconds=_CHECK_SECONDS)
+                        async with self._use(place, b"", wall_seconds=_CHECK_SECONDS):
+                            return
                     except UnsupportedFormat:  # which an empty file is
                         return
             elif any(place.working for place in self._places):
@@ -161,6 +168,7 @@ class DecoderPool:
     async def _ended_by(self, child: Child) -> int | None:
         return await self._server.ended_by(child.pid) if self._server else None
 
+    @asynccontextmanager
     async def _use(
         self,
         place: _Place,
@@ -168,17 +176,14 @@ class DecoderPool:
         most_seconds: float = math.inf,
         finished: Callable[[], None] = lambda: None,
         wall_seconds: float | None = None,
-    ) -> WorkingCopy:
-        """What the child in this place makes of a picture; place and `finished` are given back when it is done."""
-
-        async def run() -> WorkingCopy:
-            try:
-                return await self._ask(place, data, most_seconds, wall_seconds or self._child.wall_seconds)
-            finally:
-                self._turns.give(place)
-                finished()
-
-        return await asyncio.shield(self._task(run()))
+    ) -> AsyncIterator[WorkingCopy]:
+        """What the child in this place makes of a picture. The place is given back once child and block are done."""
+        work = self._task(self._ask(place, data, most_seconds, wall_seconds or self._child.wall_seconds))
+        work.add_done_callback(lambda _: finished())
+        try:
+            yield await asyncio.shield(work)
+        finally:
+            work.add_done_callback(lambda _: self._turns.give(place))
 
     async def _ask(self, place: _Place, data: bytes, most_seconds: float, wall_seconds: float) -> WorkingCopy:
         for _ in range(_TRIES):

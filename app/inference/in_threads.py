@@ -24,11 +24,8 @@ class InThreads:
 
     async def run_long(self, work: Callable[[], T], caller: str) -> T:
         """As run, for what takes more than milliseconds: one caller's after another's, however many each has."""
-        thread = await self._turns.take(caller)
-        try:
+        async with self._turns.lent(caller) as thread:
             return await asyncio.get_running_loop().run_in_executor(thread, work)
-        finally:
-            self._turns.give(thread)
 
     async def change(self, work: Callable[[], T]) -> T:
         """As run. Whoever is cancelled: the change was not begun, or it is finished and its result given all the same.

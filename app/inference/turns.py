@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from app.inference.round_robin import RoundRobin
@@ -29,6 +30,15 @@ class Turns(Generic[Thing]):
             if turn.done() and not turn.cancelled():
                 self.give(turn.result())
             raise
+
+    @asynccontextmanager
+    async def lent(self, caller: str) -> AsyncIterator[Thing]:
+        """Taken for the block, and then given back."""
+        thing = await self.take(caller)
+        try:
+            yield thing
+        finally:
+            self.give(thing)
 
     def take_free(self) -> Thing | None:
         """A thing that nobody has, or None."""

@@ -4,12 +4,14 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from app.inference.batching import Batched, Batcher, BatchFailedError, QueueFullError
+from app.inference.finder_pool import FinderPool
 from model.decision import Decision, Policy
 from model.domain import is_out_of_domain
 from model.embedding.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
@@ -89,10 +91,9 @@ class Verifier:
 
     manifest: Manifest
     policy: Policy
-    decode: Callable[[bytes, str], Awaitable[WorkingCopy]]
+    decoded: Callable[[bytes, str], AbstractAsyncContextManager[WorkingCopy]]
     """From a file and the name of the caller: callers take turns."""
-    find_face: Callable[[WorkingCopy], Awaitable[Face]]
-    find_faces: Callable[[WorkingCopy, int], Awaitable[tuple[Face, ...]]]
+    finders: FinderPool
     batcher: Batcher[Crop, Embedding]
 
     async def verify(
@@ -100,12 +101,13 @@ class Verifier:
     ) -> Verification:
         """Judges whether both pictures show one person. The embedding must begin by `deadline` of `time.monotonic`.
 
-        Raises LevelNotSupported before any work, RefusedImageError for a picture, and what `decode` and the batcher
+        Raises LevelNotSupported before any work, RefusedImageError for a picture, and what `decoded` and the batcher
         raise where they are too busy or broken.
         """
         self.policy.operating_point(fmr)
         one, two = await _both(
-            self._read("image1", image1, caller, self.find_face), self._read("image2", image2, caller, self.find_face)
+            self._read("image1", image1, caller, self.finders.find),
+            self._read("image2", image2, caller, self.finders.find),
         )
         batched = await self.batcher.submit(one.faces.crop, two.faces.crop, deadline=deadline, caller=caller)
         first, second = batched.values
@@ -124,8 +126,8 @@ class Verifier:
         """
         self.policy.operating_point(fmr)
         one, group = await _both(
-            self._read("image1", image1, caller, self.find_face),
-            self._read("image2", image2, caller, lambda picture: self.find_faces(picture, MOST_FACES)),
+            self._read("image1", image1, caller, self.finders.find),
+            self._read("image2", image2, caller, lambda picture: self.finders.find_all(picture, MOST_FACES)),
         )
         count = len(group.faces)
         self.policy.operating_point(fmr, count)
@@ -147,7 +149,7 @@ class Verifier:
 
     async def embed(self, image: bytes, deadline: float = math.inf, caller: str = "") -> Embedded:
         """The embedding of the face in the picture. Raises as `verify` does."""
-        read = await self._read("image", image, caller, self.find_face)
+        read = await self._read("image", image, caller, self.finders.find)
         batched = await self.batcher.submit(read.faces.crop, deadline=deadline, caller=caller)
         (embedding,) = batched.values
         return Embedded(embedding, self._judged(read.faces, embedding), _timings([read], [batched]))
@@ -179,9 +181,14 @@ class Verifier:
     ) -> _TimedFaces[Faces]:
         try:
             started = time.perf_counter()
-            picture = await self.decode(image, caller)
-            decoded = time.perf_counter()
-            faces = await find(picture)
+            async with self.decoded(image, caller) as picture:
+                decoded = time.perf_counter()
+                # The decoder waits with the picture until there is a place: few pictures are in memory at once.
+                place = await self.finders.places.take(caller)
+            try:
+                faces = await find(picture)
+            finally:
+                self.finders.places.give(place)
         except (InvalidImage, NoFaceFound) as error:
             raise RefusedImageError(name) from error
         return _TimedFaces(faces, decoded - started, time.perf_counter() - decoded)

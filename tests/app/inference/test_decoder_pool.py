@@ -43,6 +43,11 @@ HEAVY = makers.encoded(Image.new("RGB", (2400, 2400)), "WEBP", lossless=True, me
 """A few bytes that take long, and are let in."""
 
 
+async def decoded(pool: DecoderPool, data: bytes, caller: str = "") -> WorkingCopy:
+    async with pool.decoded(data, caller) as picture:
+        return picture
+
+
 async def pids(pool: DecoderPool) -> list[int]:
     return [(await place.child).pid for place in pool._places]
 
@@ -78,36 +83,36 @@ def alive(process: int) -> bool:
 
 
 async def test_a_child_gives_what_this_process_would(pool: DecoderPool) -> None:
-    copy = await pool.decode(GOOD)
+    copy = await decoded(pool, GOOD)
     np.testing.assert_array_equal(copy.pixels, decode(GOOD))
     assert copy.size == (92, 112)
     large = makers.encoded(Image.fromarray(makers.face(1, width=2300, height=2800)), "JPEG")
-    copy, here = await pool.decode(large), working_copy(large)
+    copy, here = await decoded(pool, large), working_copy(large)
     np.testing.assert_array_equal(copy.pixels, here.pixels)
     assert copy.size == here.size == (2300, 2800)
 
 
 async def test_pixels_stay_as_they_are_when_the_next_picture_comes() -> None:
     async with DecoderPool(ImageLimits(), processes=1) as pool:
-        first = await pool.decode(GOOD)
-        await pool.decode(makers.encoded(makers.face(2)))
+        first = await decoded(pool, GOOD)
+        await decoded(pool, makers.encoded(makers.face(2)))
     np.testing.assert_array_equal(first.pixels, decode(GOOD))
 
 
 async def test_what_is_wrong_with_a_picture_comes_back_by_name(pool: DecoderPool) -> None:
     with pytest.raises(CorruptImage):
-        await pool.decode(GOOD[:200])
+        await decoded(pool, GOOD[:200])
     with pytest.raises(TooManyPixels):
-        await pool.decode(makers.encoded(Image.new("1", (9000, 9900))))
+        await decoded(pool, makers.encoded(Image.new("1", (9000, 9900))))
     with pytest.raises(TooManyPixels):  # for which a child has not the memory that Pillow's plug-in takes at once
-        await pool.decode(makers.bare_webp(16383, 16383))
+        await decoded(pool, makers.bare_webp(16383, 16383))
     with pytest.raises(UnsupportedFormat):
-        await pool.decode(b"GIF89a")
+        await decoded(pool, b"GIF89a")
 
 
 async def test_children_are_small_and_confined(pool: DecoderPool) -> None:
     for pid in await pids(pool):
-        await pool.decode(GOOD)
+        await decoded(pool, GOOD)
         assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
         assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == 2**30
         assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
@@ -117,8 +122,8 @@ async def test_children_are_small_and_confined(pool: DecoderPool) -> None:
 async def test_a_picture_that_takes_too_much_memory_is_too_expensive_not_damaged() -> None:
     async with DecoderPool(ImageLimits(), 1, ChildLimits(memory_bytes=300 * 2**20)) as pool:
         with pytest.raises(TooExpensive):
-            await pool.decode(makers.encoded(Image.new("RGBA", (5000, 5000)), compress_level=1))
-        assert (await pool.decode(GOOD)).size == (92, 112)
+            await decoded(pool, makers.encoded(Image.new("RGBA", (5000, 5000)), compress_level=1))
+        assert (await decoded(pool, GOOD)).size == (92, 112)
 
 
 async def test_each_picture_has_its_own_processor_time() -> None:
@@ -128,7 +133,7 @@ async def test_each_picture_has_its_own_processor_time() -> None:
     async with DecoderPool(ImageLimits(), 1, ChildLimits(cpu_seconds=enough, wall_seconds=60)) as pool:
         before = await pids(pool)
         for _ in range(6):
-            await pool.decode(HEAVY)
+            await decoded(pool, HEAVY)
         assert await pids(pool) == before
 
 
@@ -136,8 +141,8 @@ async def test_a_picture_that_uses_up_its_processor_time_is_too_expensive_and_th
     async with DecoderPool(ImageLimits(), 1, ChildLimits(cpu_seconds=0.02, wall_seconds=60)) as pool:
         before = await pids(pool)
         with pytest.raises(TooExpensive):
-            await pool.decode(HEAVY)
-        assert (await pool.decode(GOOD)).size == (92, 112)
+            await decoded(pool, HEAVY)
+        assert (await decoded(pool, GOOD)).size == (92, 112)
         assert await pids(pool) != before
 
 
@@ -145,8 +150,8 @@ async def test_a_picture_whose_time_is_up_on_a_busy_machine_may_be_sent_again() 
     async with DecoderPool(ImageLimits(), 1, ChildLimits(wall_seconds=0.2)) as pool:
         (child,) = await pids(pool)
         with stopped(child), pytest.raises(DecodingTimeoutError):
-            await pool.decode(GOOD)
-        assert (await pool.decode(GOOD)).size == (92, 112)
+            await decoded(pool, GOOD)
+        assert (await decoded(pool, GOOD)).size == (92, 112)
         await until(lambda: not alive(child))
 
 
@@ -160,7 +165,7 @@ async def test_a_child_that_dies_costs_one_picture_and_is_replaced(
 ) -> None:
     children = await pids(pool)
     with stopped(*children):
-        pictures = [asyncio.create_task(pool.decode(GOOD)) for _ in range(10)]
+        pictures = [asyncio.create_task(decoded(pool, GOOD)) for _ in range(10)]
         await until(lambda: all(place.working for place in pool._places))
         os.kill(children[0], ended_by)
         os.kill(children[0], signal.SIGCONT)
@@ -175,7 +180,7 @@ async def test_children_that_are_killed_between_pictures_are_replaced_at_once_an
     for child in children:
         os.kill(child, signal.SIGKILL)
     await until(lambda: not any(alive(child) for child in children))
-    copies = await asyncio.gather(*(pool.decode(GOOD) for _ in range(4)))
+    copies = await asyncio.gather(*(decoded(pool, GOOD) for _ in range(4)))
     assert [copy.size for copy in copies] == [(92, 112)] * 4
     assert not set(children) & set(await pids(pool))
 
@@ -189,7 +194,7 @@ async def test_a_lost_child_leaves_no_zombie_and_no_descriptor(pool: DecoderPool
         lost = (await pids(pool))[0]
         os.kill(lost, signal.SIGKILL)
         await until(lambda lost=lost: not alive(lost))  # type: ignore[misc]
-        assert (await pool.decode(GOOD)).size == (92, 112)
+        assert (await decoded(pool, GOOD)).size == (92, 112)
     await pids(pool)
     assert pool._server is not None
     await until(lambda: descriptors() == before and len(_below(pool._server.process.pid)) == 2)  # type: ignore[union-attr]
@@ -202,12 +207,12 @@ def _below(process: int) -> list[str]:
 async def test_a_caller_that_leaves_takes_no_child_with_it(pool: DecoderPool) -> None:
     before = await pids(pool)
     with stopped(*before):
-        leaving = [asyncio.create_task(pool.decode(GOOD)) for _ in range(2)]
+        leaving = [asyncio.create_task(decoded(pool, GOOD)) for _ in range(2)]
         await until(lambda: all(place.working for place in pool._places))
         for task in leaving:
             task.cancel()
         await asyncio.wait(leaving)
-    assert (await pool.decode(GOOD)).size == (92, 112)
+    assert (await decoded(pool, GOOD)).size == (92, 112)
     assert await pids(pool) == before
 
 
@@ -215,14 +220,14 @@ async def test_a_caller_that_leaves_before_its_turn_costs_no_work() -> None:
     async with DecoderPool(ImageLimits(), processes=1) as pool:
         child = await pool._places[0].child
         with stopped(child.pid):
-            first = asyncio.create_task(pool.decode(GOOD))
-            leaving = [asyncio.create_task(pool.decode(GOOD)) for _ in range(5)]
+            first = asyncio.create_task(decoded(pool, GOOD))
+            leaving = [asyncio.create_task(decoded(pool, GOOD)) for _ in range(5)]
             await until(lambda: pool._places[0].working)
             for task in leaving:
                 task.cancel()
             await asyncio.wait(leaving)
         await first
-        await pool.decode(GOOD)
+        await decoded(pool, GOOD)
         assert child._number == 3  # with the one that it was started with
 
 
@@ -232,7 +237,7 @@ async def test_callers_take_turns_however_many_pictures_one_has() -> None:
         order: list[str] = []
 
         async def ask(caller: str) -> None:
-            await pool.decode(GOOD, caller)
+            await decoded(pool, GOOD, caller)
             order.append(caller)
 
         with stopped(child):
@@ -255,11 +260,21 @@ async def test_a_thing_given_to_a_caller_that_leaves_goes_to_the_next() -> None:
     assert turns.take_free() is None
 
 
+async def test_a_child_decodes_no_other_picture_while_one_that_it_made_is_used() -> None:
+    async with DecoderPool(ImageLimits(), processes=1) as pool:
+        async with pool.decoded(GOOD):
+            asking = asyncio.create_task(decoded(pool, GOOD, "b"))
+            await asyncio.sleep(0)
+            assert pool._turns.take_free() is None
+            assert not pool._places[0].working
+        assert (await asking).size == (92, 112)
+
+
 async def test_light_pictures_never_wait_for_heavy_ones_alone(pool: DecoderPool) -> None:
-    heavy = [asyncio.create_task(pool.decode(HEAVY, f"caller {number}")) for number in range(6)]
+    heavy = [asyncio.create_task(decoded(pool, HEAVY, f"caller {number}")) for number in range(6)]
     done_with_heavy = []
     for number in range(20):
-        await pool.decode(GOOD, f"other {number}")
+        await decoded(pool, GOOD, f"other {number}")
         done_with_heavy.append(sum(task.done() for task in heavy))
     assert done_with_heavy[-1] <= 2
     assert [copy.size for copy in await asyncio.gather(*heavy)] == [(2400, 2400)] * 6
@@ -267,12 +282,12 @@ async def test_light_pictures_never_wait_for_heavy_ones_alone(pool: DecoderPool)
 
 async def test_a_caller_that_leaves_a_heavy_picture_keeps_nobody_out(pool: DecoderPool) -> None:
     for seconds in (0.0, 0.02, 0.1, 0.2):
-        leaving = [asyncio.create_task(pool.decode(HEAVY)) for _ in range(3)]
+        leaving = [asyncio.create_task(decoded(pool, HEAVY)) for _ in range(3)]
         await asyncio.sleep(seconds)
         for task in leaving:
             task.cancel()
         await asyncio.wait(leaving)
-    assert (await pool.decode(HEAVY)).size == (2400, 2400)
+    assert (await decoded(pool, HEAVY)).size == (2400, 2400)
     await until(lambda: not any(place.working for place in pool._places))
     assert sorted(pool._heavy_turns._free) == [0]
 
@@ -280,7 +295,7 @@ async def test_a_caller_that_leaves_a_heavy_picture_keeps_nobody_out(pool: Decod
 async def test_a_child_busy_within_its_time_is_alive(pool: DecoderPool) -> None:
     await pool.check()
     with stopped(*await pids(pool)):
-        busy = [asyncio.create_task(pool.decode(GOOD)) for _ in range(30)]
+        busy = [asyncio.create_task(decoded(pool, GOOD)) for _ in range(30)]
         await until(lambda: all(place.working for place in pool._places))
         async with asyncio.timeout(5):  # it is not in the queue of pictures
             await pool.check()
@@ -300,10 +315,10 @@ async def test_an_idle_child_that_does_not_answer_is_found_and_replaced(pool: De
 async def test_a_decoder_that_hangs_takes_back_what_another_has_shown() -> None:
     async with DecoderPool(ImageLimits(), 2, ChildLimits(wall_seconds=0.2)) as pool:
         one, other = await pids(pool)
-        await pool.decode(GOOD)
-        await pool.decode(GOOD)
+        await decoded(pool, GOOD)
+        await decoded(pool, GOOD)
         with stopped(one, other):
-            fates = await asyncio.gather(pool.decode(GOOD), pool.decode(GOOD), return_exceptions=True)
+            fates = await asyncio.gather(decoded(pool, GOOD), decoded(pool, GOOD), return_exceptions=True)
             assert [type(fate) for fate in fates] == [DecodingTimeoutError] * 2
         with stopped(*await pids(pool)), pytest.raises(NoChildError):
             await pool.check()  # what others answered a moment ago does not count
@@ -318,18 +333,18 @@ async def test_where_no_child_can_be_started_nothing_is_called_damaged_and_it_re
         async with DecoderPool(ImageLimits(), processes=2) as pool:
             for _ in range(3):
                 with pytest.raises(NoChildError):
-                    await pool.decode(GOOD)
+                    await decoded(pool, GOOD)
                 with pytest.raises(NoChildError):
                     await pool.check()
             without.undo()
-            assert (await pool.decode(GOOD)).size == (92, 112)
+            assert (await decoded(pool, GOOD)).size == (92, 112)
             await pool.check()
 
 
 async def test_where_children_end_as_soon_as_they_begin_none_is_ready() -> None:
     async with DecoderPool(ImageLimits(), 1, ChildLimits(memory_bytes=2**20)) as pool:
         with pytest.raises(NoChildError):
-            await pool.decode(GOOD)
+            await decoded(pool, GOOD)
         with pytest.raises(NoChildError):
             await pool.check()
 
@@ -353,7 +368,7 @@ async def test_a_child_that_is_killed_as_soon_as_it_begins_takes_no_server_with_
     monkeypatch.setattr(Child, "ask", ask_or_die)
     os.kill(lost, signal.SIGKILL)
     await until(lambda: not alive(lost))
-    assert (await pool.decode(GOOD)).size == (92, 112)
+    assert (await decoded(pool, GOOD)).size == (92, 112)
     await pids(pool)
     assert pool._server is not None
     assert pool._server.process.pid == server
@@ -368,10 +383,10 @@ async def test_a_server_that_is_lost_is_replaced_and_its_children_work_on(
     first, second = await pids(pool)
     lost = pool._server.process.pid
     os.kill(lost, fault)
-    assert (await pool.decode(GOOD)).size == (92, 112)
+    assert (await decoded(pool, GOOD)).size == (92, 112)
     os.kill(first, signal.SIGKILL)
     await until(lambda: pool._server is not None and pool._server.process.pid != lost)
-    copies = await asyncio.gather(*(pool.decode(GOOD) for _ in range(4)))
+    copies = await asyncio.gather(*(decoded(pool, GOOD) for _ in range(4)))
     assert [copy.size for copy in copies] == [(92, 112)] * 4
     assert second in await pids(pool)
     assert not alive(lost)
@@ -382,7 +397,7 @@ async def test_a_picture_whose_child_ended_for_an_unknown_reason_is_tried_again(
     assert pool._server is not None
     children = await pids(pool)
     with stopped(*children):
-        pictures = [asyncio.create_task(pool.decode(GOOD)) for _ in children]
+        pictures = [asyncio.create_task(decoded(pool, GOOD)) for _ in children]
         await until(lambda: all(place.working for place in pool._places))
         os.kill(pool._server.process.pid, signal.SIGKILL)
         for child in children:
@@ -422,7 +437,8 @@ def test_neither_a_full_disk_nor_missing_shared_memory_keeps_pictures_from_being
         "from app.inference.decoder_pool import DecoderPool, ImageLimits\n"
         "async def main():\n"
         "    async with DecoderPool(ImageLimits(), 2) as pool:\n"
-        "        print((await pool.decode(sys.stdin.buffer.read())).size)\n"
+        "        async with pool.decoded(sys.stdin.buffer.read()) as picture:\n"
+        "            print(picture.size)\n"
         "asyncio.run(main())"
     )
     mounts = "".join(f"mount -t tmpfs -o size=4k,ro none {place} && " for place in PLACES_FOR_FILES)
