@@ -16,6 +16,7 @@ from app.in_pieces import InPieces
 from app.inference.batching import Batcher
 from app.inference.decoder_pool import DecoderPool
 from app.inference.finder_pool import FinderPool
+from app.inference.turns import Turns
 from app.inference.verifier import Verifier
 from app.keys import Keys, KeysError, read_keys
 from app.metrics import Metrics
@@ -86,7 +87,7 @@ def create_app(settings: Settings, open_engine: Callable[[Settings], Embedder] =
                 yield
 
     service = _web(settings, policy, lifespan)
-    verifier = Verifier(engine.manifest, policy, decoders.decoded, finders, batcher)
+    verifier = Verifier(engine.manifest, policy, decoders.decoded, finders, batcher, Turns(range(settings.cores)))
     if gallery:
         gallery_setup.install(service, gallery, verifier, settings)
     service.state.keys = keys

@@ -12,6 +12,7 @@ import numpy as np
 
 from app.inference.batching import Batched, Batcher, BatchFailedError, QueueFullError
 from app.inference.finder_pool import FinderPool
+from app.inference.turns import Turns
 from model.decision import Decision, Policy
 from model.domain import is_out_of_domain
 from model.embedding.embedder import Embedding, SelfTestError, check_self_test, distances, golden_crops
@@ -95,6 +96,8 @@ class Verifier:
     """From a file and the name of the caller: callers take turns."""
     finders: FinderPool
     batcher: Batcher[Crop, Embedding]
+    groups: Turns[int]
+    """Whoever compares a group has one. If all began at once, all would be late at once."""
 
     async def verify(
         self, image1: bytes, image2: bytes, fmr: float | None = None, deadline: float = math.inf, caller: str = ""
@@ -125,6 +128,12 @@ class Verifier:
         The level holds for all comparisons together. Raises LevelNotSupported also where it does not for so many.
         """
         self.policy.operating_point(fmr)
+        async with self.groups.lent(caller):
+            return await self._verify_group(image1, image2, fmr, deadline, caller)
+
+    async def _verify_group(
+        self, image1: bytes, image2: bytes, fmr: float | None, deadline: float, caller: str
+    ) -> Verification:
         one, group = await _both(
             self._read("image1", image1, caller, self.finders.find),
             self._read("image2", image2, caller, lambda picture: self.finders.find_all(picture, MOST_FACES)),

@@ -1,5 +1,6 @@
 """What a face in a picture is, and the seam for those who find it; knows nothing of detectors or embeddings."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import Annotated, Literal, Protocol, TypeAlias
@@ -133,8 +134,11 @@ class FaceFinder(Protocol):
 
     def find(self, picture: Rgb) -> Face: ...
 
-    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:
-        """The largest faces, at most so many, the largest first; their `count` is how many there are."""
+    def find_all(self, picture: Rgb, most: int) -> Iterator[Face]:
+        """The largest faces, at most so many, the largest first; their `count` is how many there are.
+
+        Each is worked out when it is asked for, so that other pictures can be searched in between.
+        """
         ...
 
 
@@ -151,9 +155,9 @@ def face_in(picture: WorkingCopy, finder: FaceFinder) -> Face:
     return _enlarged(finder.find(picture.pixels), picture.scale)
 
 
-def faces_in(picture: WorkingCopy, finder: FaceFinder, most: int) -> tuple[Face, ...]:
-    """As `face_in`, for the largest faces, at most so many."""
-    return tuple(_enlarged(face, picture.scale) for face in finder.find_all(picture.pixels, most))
+def faces_in(picture: WorkingCopy, finder: FaceFinder, most: int) -> Iterator[Face]:
+    """As `face_in`, for the largest faces, at most so many; each is worked out when it is asked for."""
+    return (_enlarged(face, picture.scale) for face in finder.find_all(picture.pixels, most))
 
 
 def _enlarged(face: Face, scale: float) -> Face:

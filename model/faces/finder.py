@@ -1,6 +1,6 @@
 """A picture to the face in it that counts, cropped for the network: with a detector or without one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -26,8 +26,8 @@ class WholePicture:
         judged = quality(crop, min(height, width), picture)
         return Face(crop, Box(0, 0, width, height), None, 1, judged, (FaceWarning.NO_DETECTOR,))
 
-    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:  # noqa: ARG002
-        return (self.find(picture),)
+    def find_all(self, picture: Rgb, most: int) -> Iterator[Face]:  # noqa: ARG002
+        yield self.find(picture)
 
     def _crop(self, picture: Rgb) -> Crop:
         shape = self._geometry
@@ -66,12 +66,13 @@ class AlignedFaceFinder:
         main = _main(inside, *picture.shape[1::-1])
         return self._face(picture, faces, inside, main, to_warn_of=len(faces.scores))
 
-    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:
-        """The largest faces, at most so many, the largest first. Raises NoFaceFound."""
+    def find_all(self, picture: Rgb, most: int) -> Iterator[Face]:
+        """The largest faces, at most so many, the largest first. Raises NoFaceFound when the first is asked for."""
         faces, inside = self._detect(picture)
         areas = _areas(inside)
         largest = [int(index) for index in np.argsort(-areas, kind="stable")[:most] if areas[index] > 0]
-        return tuple(self._face(picture, faces, inside, index, to_warn_of=1) for index in largest)
+        for index in largest:
+            yield self._face(picture, faces, inside, index, to_warn_of=1)
 
     def _detect(self, picture: Rgb) -> tuple[Detections, NDArray[np.float32]]:
         """All faces, and their boxes as far as they lie inside the picture."""

@@ -1,7 +1,7 @@
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -31,7 +31,7 @@ async def fail_late_and_early(data: bytes, _: str) -> AsyncIterator[WorkingCopy]
 async def test_of_two_bad_pictures_the_first_is_named_whichever_failed_sooner(embedder: Embedder) -> None:
     finders = FinderPool(embedder.faces, 1)
     batcher: Batcher[Crop, Embedding] = Batcher(lambda crops: list(embedder.embed(crops)), 4, 4)
-    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finders, batcher)
+    verifier = Verifier(embedder.manifest, Policy(embedder.manifest), fail_late_and_early, finders, batcher, Turns([1]))
     for first, second, reason in [(b"late", b"early", CorruptImage), (b"early", b"late", UnsupportedFormat)]:
         with pytest.raises(RefusedImageError) as refused:
             await verifier.verify(first, second)
@@ -52,7 +52,7 @@ async def test_both_crops_are_embedded_in_one_batch(embedder: Embedder) -> None:
 
     with FinderPool(embedder.faces, 2) as finders:
         async with Batcher(embed, max_batch=4, max_waiting=4) as batcher:
-            verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders, batcher)
+            verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders, batcher, Turns([1]))
             verified = await verifier.verify(b"\x10", b"\x90")
     assert batches == [2]
     assert verified.faces["image1"].quality.brightness < verified.faces["image2"].quality.brightness
@@ -70,7 +70,7 @@ class Held:
         assert self.gate.wait(60)
         raise NoFaceFound
 
-    def find_all(self, picture: Rgb, most: int) -> tuple[Face, ...]:
+    def find_all(self, picture: Rgb, most: int) -> Iterator[Face]:
         raise NotImplementedError
 
 
@@ -97,7 +97,7 @@ async def test_few_pictures_are_decoded_at_once_and_callers_take_turns_to_have_t
 ) -> None:
     held, decoders = Held(), Counted()
     with FinderPool(held, 1) as finders:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), decoders.decoded, finders, None)  # type: ignore[arg-type]
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), decoders.decoded, finders, None, Turns([1]))  # type: ignore[arg-type]
         asking = [asyncio.create_task(verifier.embed(bytes([1]), caller="a")) for _ in range(30)]
         await asyncio.sleep(0)
         asking.append(asyncio.create_task(verifier.embed(bytes([2]), caller="b")))
@@ -114,7 +114,7 @@ async def test_few_pictures_are_decoded_at_once_and_callers_take_turns_to_have_t
 async def test_whoever_leaves_has_a_place_until_no_thread_has_the_picture(embedder: Embedder) -> None:
     held = Held()
     with FinderPool(held, 1) as finders:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), Counted().decoded, finders, None)  # type: ignore[arg-type]
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), Counted().decoded, finders, None, Turns([1]))  # type: ignore[arg-type]
         leaving = [asyncio.create_task(verifier.embed(b"1")) for _ in range(2)]
         for _ in range(10):
             await asyncio.sleep(0)
@@ -125,6 +125,56 @@ async def test_whoever_leaves_has_a_place_until_no_thread_has_the_picture(embedd
         held.gate.set()
         assert len(await asyncio.gather(*leaving, return_exceptions=True)) == 2
         assert (free, len(finders.places._free)) == (None, 2)
+
+
+async def test_another_picture_is_searched_between_the_faces_of_a_group(embedder: Embedder) -> None:
+    whole, order, gate = embedder.faces, list[str](), threading.Event()
+
+    class Slow:
+        def find(self, picture: Rgb) -> Face:
+            order.append("one")
+            return whole.find(picture)
+
+        def find_all(self, picture: Rgb, most: int) -> Iterator[Face]:
+            assert gate.wait(60)
+            for _ in range(most):
+                order.append("of a group")
+                yield whole.find(picture)
+
+    picture = WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
+    with FinderPool(Slow(), 1) as finders:
+        group = asyncio.create_task(finders.find_all(picture, 20))
+        one = asyncio.create_task(finders.find(picture))
+        await asyncio.sleep(0)
+        gate.set()
+        assert len(await group) == 20
+        await one
+    assert order.index("one") == 8
+
+
+async def test_groups_are_compared_one_after_another_and_callers_take_turns(embedder: Embedder) -> None:
+    begun, submitted, gate = list[str](), asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def grey(_: bytes, caller: str) -> AsyncIterator[WorkingCopy]:
+        begun.append(caller)
+        yield WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
+
+    class Waiting:
+        async def submit(self, *_: Crop, deadline: float, caller: str) -> None:  # noqa: ARG002
+            submitted.set()
+            await gate.wait()
+            raise DeadlineExceededError
+
+    with FinderPool(embedder.faces, 2) as finders:
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders, Waiting(), Turns([1]))  # type: ignore[arg-type]
+        asking = [asyncio.create_task(verifier.verify_all(b"1", b"2", caller=caller)) for caller in "aaab"]
+        await submitted.wait()
+        first = begun.copy()
+        gate.set()
+        await asyncio.gather(*asking, return_exceptions=True)
+    assert first == ["a", "a"]
+    assert "".join(begun) == "aaaabbaa"
 
 
 class Late:
@@ -145,7 +195,7 @@ async def test_deadline_and_caller_go_with_the_crops(embedder: Embedder) -> None
 
     late = Late()
     with FinderPool(embedder.faces, 2) as finders:
-        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders, late)  # type: ignore[arg-type]
+        verifier = Verifier(embedder.manifest, Policy(embedder.manifest), grey, finders, late, Turns([1]))  # type: ignore[arg-type]
         with pytest.raises(DeadlineExceededError):
             await verifier.verify(b"1", b"2", deadline=3.0, caller="a")
         with pytest.raises(DeadlineExceededError):

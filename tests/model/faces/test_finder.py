@@ -146,13 +146,13 @@ def test_the_main_faces_landmarks_are_refined_before_it_is_aligned() -> None:
 def test_all_faces_are_found_the_largest_first_and_no_more_than_asked_for() -> None:
     boxes = [(20, 20, 60, 60), (100, 20, 180, 100), (310, 310, 400, 400), (200, 200, 260, 260)]
     found_by, picture = finder(*boxes), np.full((300, 300, 3), 120, np.uint8)
-    found = found_by.find_all(picture, 50)
+    found = list(found_by.find_all(picture, 50))
     assert [face.box.width for face in found] == [80, 60, 40]  # the one beyond the picture is none
     assert all("several_faces" not in face.warnings for face in found)
     assert [face.box for face in found_by.find_all(picture, 2)] == [face.box for face in found[:2]]
     np.testing.assert_array_equal(found[0].crop, found_by.find(picture).crop)
     with pytest.raises(NoFaceFound):
-        finder((310, 310, 400, 400)).find_all(picture, 50)
+        next(finder((310, 310, 400, 400)).find_all(picture, 50))
 
 
 def test_without_a_detector_the_whole_picture_is_the_only_face() -> None:
