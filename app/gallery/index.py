@@ -17,7 +17,7 @@ from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.matrix import Match, Matrix, Vector
 from app.gallery.records import ContractMismatch, DamagedError, to_time
-from app.gallery.register import vector_context
+from app.gallery.register import require_master, vector_context
 from app.gallery.sealing import Sealing
 
 _log = logging.getLogger("facepair")
@@ -174,6 +174,7 @@ class Index:
         [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
         mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
         self._whole = False
+        require_master(connection, self._master)  # else everybody whose key was sealed anew would seem to be damaged
         if self._revision and mine != [(self._head,)]:
             for person_id in self._matrix.person_ids():
                 self._forget(person_id)

@@ -247,7 +247,7 @@ class Register:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
             # Only who knows that the clock is right erases.
             raise GalleryUnavailable("a person of this id is over, and not yet erased")
-        self._require_master(connection)
+        require_master(connection, self.master)
         [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
         if people > self.limits.people:
             raise GalleryFull
@@ -308,19 +308,20 @@ class Register:
         try:
             return self.master.opened(key, "key", person_id)
         except DamagedError:
-            self._require_master(connection)
+            require_master(connection, self.master)
             raise
-
-    def _require_master(self, connection: Connection) -> None:
-        """Raises GalleryUnavailable where the master key was changed since."""
-        [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
-        try:
-            KeyedHashes.unsealed(self.master, secrets)
-        except DamagedError as error:
-            raise GalleryUnavailable("the master key was changed: start this service anew with it") from error
 
     def _audit(self, connection: Connection, caller: str, action: str, person_id: str, outcome: str) -> int:
         return audit.append(connection, self.hashes, self.clock(), caller, action, person_id, outcome)
+
+
+def require_master(connection: Connection, master: Sealing) -> None:
+    """Raises GalleryUnavailable where the master key was changed since."""
+    [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
+    try:
+        KeyedHashes.unsealed(master, secrets)
+    except DamagedError as error:
+        raise GalleryUnavailable("the master key was changed: start this service anew with it") from error
 
 
 def vector_context(person_id: str, photo_id: str, contract_id: str) -> tuple[str, ...]:

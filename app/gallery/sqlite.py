@@ -127,8 +127,8 @@ class Sqlite:
     def _writer(self) -> Iterator[sqlite3.Connection]:
         with self._writing, _faults():
             if self._written.file != _identity(self._path):
-                self._written.connection.close()
-                self._written = _Open(self._path)
+                before, self._written = self._written, _Open(self._path)
+                before.connection.close()
             yield self._written.connection
 
     def _empty_log(self, writer: sqlite3.Connection, seconds: float) -> None:

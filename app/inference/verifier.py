@@ -129,7 +129,8 @@ class Verifier:
         """
         self.policy.operating_point(fmr)
         async with self.groups.lent(caller):
-            return await self._verify_group(image1, image2, fmr, deadline, caller)
+            # Not behind the caller's other pictures: nobody else can use its place among the groups until it is done.
+            return await self._verify_group(image1, image2, fmr, deadline, f"{caller}, a group")
 
     async def _verify_group(
         self, image1: bytes, image2: bytes, fmr: float | None, deadline: float, caller: str

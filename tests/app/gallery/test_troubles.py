@@ -69,6 +69,20 @@ def assert_whole(gallery: Gallery) -> None:
     assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
 
 
+def test_a_file_that_was_away_for_a_moment_takes_changes_again(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.db"
+    gallery = Galleries(f"sqlite:///{path}").open()
+    enrol(gallery, "E1", 1)
+    kept = path.rename(tmp_path / "kept.db")
+    path.write_bytes(b"a backup that is still being copied" * 100)
+    for change in (gallery.register.database.tidy, lambda: enrol(gallery, "E2", 2)):
+        with pytest.raises(GalleryUnavailable):
+            change()
+    kept.rename(path)
+    enrol(gallery, "E2", 2)
+    assert gallery.index.search(vector(2), 1).matches[0].person_id == "E2"
+
+
 def test_two_writers_at_once_lose_nothing(galleries: Galleries) -> None:
     writers = [galleries.open(), galleries.open()]
     faults: list[Exception] = []

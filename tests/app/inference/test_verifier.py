@@ -173,8 +173,8 @@ async def test_groups_are_compared_one_after_another_and_callers_take_turns(embe
         first = begun.copy()
         gate.set()
         await asyncio.gather(*asking, return_exceptions=True)
-    assert first == ["a", "a"]
-    assert "".join(begun) == "aaaabbaa"
+    assert first == ["a, a group"] * 2  # not behind the caller's other pictures: others wait for the place
+    assert "".join(caller[0] for caller in begun) == "aaaabbaa"
 
 
 class Late:
