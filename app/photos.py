@@ -10,7 +10,7 @@ from app.inference.enrolment import Accepted, EnrolmentRejected, Rejected
 from app.openapi import pictures_body, problems
 from app.people_state import PEOPLE, Enrols, TheCaller, TheEnrolment, TheGallery, TheThreads
 from app.request_context import context_of
-from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier
+from app.routes import BUSY, CALLER, PICTURE, UPLOAD, TheSettings, TheVerifier, limits_of
 from app.schemas import Quality
 
 router = APIRouter(tags=["people"])
@@ -84,8 +84,8 @@ async def enrol_photos(
     enrolled = await enrolment.enrol(
         person_id,
         list(form.files.values()),
-        caller,
-        context_of(request).deadline,
+        *limits_of(request),
+        caller=caller,
         strict=_one_of(form.fields.get("gate", "strict"), "strict", "warn") == "strict",
         lookalike=_one_of(form.fields.get("allow_lookalike", "false").lower(), "true", "false") == "true",
     )

@@ -10,7 +10,7 @@ import msgspec
 from app.gallery.database import Connection
 from app.gallery.lines import PersonLine
 from app.gallery.records import DamagedError, NewPhoto, PersonNotFound, Profile, to_text
-from app.gallery.register import Register, vector_context
+from app.gallery.register import Register, require_master, vector_context
 
 _PAGE = 100
 
@@ -73,15 +73,16 @@ def _line(register: Register, person_id: str) -> bytes:
 
 
 def _vectors(register: Register, connection: Connection, person_id: str) -> dict[tuple[str, str], str]:
-    """In base64, by photo and contract."""
+    """In base64, by photo and contract. Raises PersonNotFound, DamagedError."""
     vectors: dict[tuple[str, str], str] = {}
     keys = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
     photos = connection.execute("SELECT photo_id, contract_id, vector FROM photos WHERE person_id = ?", (person_id,))
-    for (key,) in keys:
+    if not keys:
+        raise PersonNotFound
+    require_master(connection, register.master)
+    sealing = register.master.opened(keys[0][0], "key", person_id)
+    for photo_id, contract_id, sealed in photos:
         with suppress(DamagedError):
-            sealing = register.master.opened(key, "key", person_id)
-            for photo_id, contract_id, sealed in photos:
-                with suppress(DamagedError):
-                    plain = sealing.open(sealed, *vector_context(person_id, photo_id, contract_id))
-                    vectors[photo_id, contract_id] = base64.b64encode(plain).decode()
+            plain = sealing.open(sealed, *vector_context(person_id, photo_id, contract_id))
+            vectors[photo_id, contract_id] = base64.b64encode(plain).decode()
     return vectors

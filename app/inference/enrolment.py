@@ -90,10 +90,19 @@ class Enrolment:
     threads: InThreads
 
     async def enrol(
-        self, person_id: str, images: Sequence[bytes], caller: str, deadline: float, *, strict: bool, lookalike: bool
+        self,
+        person_id: str,
+        images: Sequence[bytes],
+        deadline: float,
+        shares_as: str,
+        *,
+        caller: str,
+        strict: bool,
+        lookalike: bool,
     ) -> Enrolled:
         """Adds what the gate lets through, all at once; makes the person if need be.
 
+        `shares_as`: who takes turns with others; `caller`: whom the audit names.
         Not `strict`: what is wrong with a photo is a warning, but for a face that resembles another person's, which
         only `lookalike` lets in. Raises what the verifier and the gallery raise, but for pictures that are refused;
         PersonNotFound where the person was there and was erased meanwhile.
@@ -103,7 +112,7 @@ class Enrolment:
         known = there or {}
         ids = [register.hashes.photo_id(person_id, image) for image in images]
         new = {ids[i]: i for i in reversed(range(len(ids))) if ids[i] not in known}
-        faces = await self._faces({photo_id: images[index] for photo_id, index in new.items()}, deadline, caller)
+        faces = await self._faces({photo_id: images[index] for photo_id, index in new.items()}, deadline, shares_as)
         request = _Request(person_id, strict, lookalike, register.limits.photos - len(known))
         judged: dict[str, Accepted | Rejected] = {
             photo_id: Accepted(photo_id, False, dict(photo.quality), photo.warnings)
@@ -123,10 +132,10 @@ class Enrolment:
         return _answer(judged, ids, new, counts)
 
     async def _faces(
-        self, images: dict[str, bytes], deadline: float, caller: str
+        self, images: dict[str, bytes], deadline: float, shares_as: str
     ) -> dict[str, Embedded | RefusedImageError]:
         found = await asyncio.gather(
-            *(self.verifier.embed(image, deadline, caller) for image in images.values()), return_exceptions=True
+            *(self.verifier.embed(image, deadline, shares_as) for image in images.values()), return_exceptions=True
         )
         faces: dict[str, Embedded | RefusedImageError] = {}
         for photo_id, face in zip(images, found, strict=True):

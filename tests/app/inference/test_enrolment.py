@@ -62,7 +62,7 @@ async def enrol(
 ) -> tuple[Accepted | Rejected, Gallery]:
     verifier = cast("Verifier", replace(cast("Seen", enrolment.verifier), warnings=warnings))
     enrolled = await replace(enrolment, verifier=verifier).enrol(
-        f"E{person}", [recognising.picture(person)], "anna", 0, strict=strict, lookalike=False
+        f"E{person}", [recognising.picture(person)], 0, "an address", caller="anna", strict=strict, lookalike=False
     )
     outcomes: list[Accepted | Rejected] = [*enrolled.accepted, *enrolled.rejected]
     assert len(outcomes) == 1
@@ -92,18 +92,20 @@ async def test_a_bundle_without_a_detector_enrols_whole_pictures(enrolment: Enro
 
 
 async def test_the_embedding_is_wiped_once_it_is_enrolled(enrolment: Enrolment) -> None:
+    """It was made in turn with others' work: that of other addresses, which without keys are all one caller."""
     kept: list[Embedded] = []
 
     @dataclass(frozen=True)
     class Keeping(Seen):
         async def embed(self, image: bytes, deadline: float, caller: str) -> Embedded:
+            assert caller == "an address"
             kept.append(await super().embed(image, deadline, caller))
             return kept[-1]
 
     seen = cast("Seen", enrolment.verifier)
     keeping = cast("Verifier", Keeping(seen.embedder, seen.policy))
     await replace(enrolment, verifier=keeping).enrol(
-        "E1", [recognising.picture(1)], "anna", 0, strict=True, lookalike=False
+        "E1", [recognising.picture(1)], 0, "an address", caller="anna", strict=True, lookalike=False
     )
     assert len(kept) == 1
     assert not kept[0].embedding.any()
@@ -125,7 +127,7 @@ async def test_few_hops_between_loop_and_thread_lie_around_an_enrolment(enrolmen
     counted = Counted(1)
     pictures = [recognising.picture(1), recognising.picture(1, 1)]
     seen = replace(enrolment, threads=counted)
-    enrolled = await seen.enrol("E1", pictures, "anna", 0, strict=False, lookalike=False)
+    enrolled = await seen.enrol("E1", pictures, 0, "an address", caller="anna", strict=False, lookalike=False)
     assert (len(enrolled.accepted), enrolled.counts.photos, len(hops)) == (2, 2, 4)
     counted.close()
 
