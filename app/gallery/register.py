@@ -246,7 +246,7 @@ class Register:
     ) -> None:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
             # Only who knows that the clock is right erases.
-            raise GalleryUnavailable("a person of this id is over, and not yet erased")
+            raise GalleryUnavailable("a person of this id is over; a running service erases them within a minute")
         require_master(connection, self.master)
         [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
         if people > self.limits.people:

@@ -74,7 +74,6 @@ def _carry_out(register: Register, settings: Settings, options: argparse.Namespa
 
 def _import(register: Register, space: Space, file: Path) -> None:
     """Ends at the first line that is wrong; those before it stay. Raises GalleryError, which says which line it is."""
-    register.erase_expired()  # their ids are free then
     people = over = 0
     with file.open("rb") as lines:
         for number, line in enumerate(tqdm(lines, unit="person", disable=None), 1):
