@@ -1,13 +1,13 @@
 """Photos of a person into the gallery: which are good enough, and whose else they might be. Knows no HTTP."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.gallery.gallery import Gallery
 from app.gallery.index import Counts, Found
 from app.gallery.matrix import Match
-from app.gallery.records import NewPhoto
+from app.gallery.records import NewPhoto, Photo
 from app.inference.in_threads import InThreads
 from app.inference.verifier import Embedded, RefusedImageError, Verifier
 from model.decision import LevelNotSupported
@@ -114,10 +114,7 @@ class Enrolment:
         new = {ids[i]: i for i in reversed(range(len(ids))) if ids[i] not in known}
         faces = await self._faces({photo_id: images[index] for photo_id, index in new.items()}, deadline, shares_as)
         request = _Request(person_id, strict, lookalike, register.limits.photos - len(known))
-        judged: dict[str, Accepted | Rejected] = {
-            photo_id: Accepted(photo_id, False, dict(photo.quality), photo.warnings)
-            for photo_id, photo in known.items()
-        }
+        judged = _enrolled_before(known)
         try:
             for photo_id in sorted(new, key=new.__getitem__):
                 judged[photo_id] = await self._judge(request, photo_id, new[photo_id], faces[photo_id])
@@ -187,6 +184,10 @@ class Enrolment:
         except LevelNotSupported:
             threshold = self.verifier.policy.operating_points[min(self.verifier.policy.operating_points)].threshold
         return others[0].person_id if others and others[0].distance <= threshold else None
+
+
+def _enrolled_before(photos: Mapping[str, Photo]) -> dict[str, Accepted | Rejected]:
+    return {each.photo_id: Accepted(each.photo_id, False, dict(each.quality), each.warnings) for each in photos.values()}
 
 
 def _answer(
