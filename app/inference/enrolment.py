@@ -187,7 +187,9 @@ class Enrolment:
 
 
 def _enrolled_before(photos: Mapping[str, Photo]) -> dict[str, Accepted | Rejected]:
-    return {each.photo_id: Accepted(each.photo_id, False, dict(each.quality), each.warnings) for each in photos.values()}
+    return {
+        each.photo_id: Accepted(each.photo_id, False, dict(each.quality), each.warnings) for each in photos.values()
+    }
 
 
 def _answer(
