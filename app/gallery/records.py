@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class GalleryError(Exception):
@@ -60,8 +60,8 @@ class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a face in a photo, as /embed gave it."""
 
     size_px: Annotated[int, msgspec.Meta(ge=0)]
-    sharpness: Share
-    brightness: Share
+    sharpness: _Share
+    brightness: _Share
 
 
 @dataclass(frozen=True)

@@ -77,13 +77,13 @@ class Register:
                 self._add_person(connection, person_id, profile, until, caller, "put")
             elif (self._person(connection, before).profile, before[5]) != (profile, until):
                 self._change_person(connection, before, profile, until, caller)
-            return self._person_with_photos(connection, person_id), before is None
+            return self.person_with_photos(connection, person_id), before is None
 
         return self.database.write(work)
 
     def person(self, person_id: str) -> Person:
         """Raises PersonNotFound."""
-        return self.database.read(lambda connection: self._person_with_photos(connection, person_id))
+        return self.database.read(lambda connection: self.person_with_photos(connection, person_id))
 
     def people(self, limit: int, after: str = "", prefix: str = "") -> Page:
         """At most so many, by id, whose id follows `after` and begins with `prefix`; without their photos."""
@@ -189,6 +189,21 @@ class Register:
             lambda connection: audit.append(connection, self.hashes, self.clock(), caller, action, "", outcome)
         )
 
+    def person_with_photos(self, connection: Connection, person_id: str) -> Person:
+        """As `person`, within a transaction."""
+        row = self._find(connection, person_id)
+        if row is None:
+            raise PersonNotFound
+        return self._person(connection, row, self._photos(connection, person_id))
+
+    def opened(self, connection: Connection, key: bytes, person_id: str) -> Sealing:
+        """Raises DamagedError, or GalleryUnavailable where only the master key is another by now."""
+        try:
+            return self.master.opened(key, "key", person_id)
+        except DamagedError:
+            require_master(connection, self.master)
+            raise
+
     def _any_expired(self, connection: Connection) -> bool:
         return bool(connection.execute("SELECT 1 FROM people WHERE expires_at <= ? LIMIT 1", (self._now(),)))
 
@@ -202,16 +217,10 @@ class Register:
         )
         return rows[0] if rows else None
 
-    def _person_with_photos(self, connection: Connection, person_id: str) -> Person:
-        row = self._find(connection, person_id)
-        if row is None:
-            raise PersonNotFound
-        return self._person(connection, row, self._photos(connection, person_id))
-
     def _person(self, connection: Connection, row: Row, photos: tuple[Photo, ...] = ()) -> Person:
         person_id, key, sealed, created_at, updated_at, expires_at, revision = row
         try:
-            sealing = self._opened(connection, key, person_id)
+            sealing = self.opened(connection, key, person_id)
             profile = Profile(**json.loads(sealing.open(sealed, "profile", person_id)))
             times = to_time(created_at), to_time(updated_at), to_time(expires_at) if expires_at else None
         except DamagedError:
@@ -264,7 +273,7 @@ class Register:
         self, connection: Connection, before: Row, profile: Profile, until: str | None, caller: str
     ) -> None:
         person_id, key = before[:2]
-        sealed = _sealed_profile(self._opened(connection, key, person_id), person_id, profile)
+        sealed = _sealed_profile(self.opened(connection, key, person_id), person_id, profile)
         connection.erase(
             "UPDATE people SET profile = ?, expires_at = ? WHERE person_id = ?", (sealed, until, person_id)
         )
@@ -279,7 +288,7 @@ class Register:
 
     def _add_photos(self, connection: Connection, person_id: str, photos: Sequence[NewPhoto], contract_id: str) -> None:
         [(key,)] = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
-        sealing = self._opened(connection, key, person_id)
+        sealing = self.opened(connection, key, person_id)
         for photo in photos:
             connection.execute(
                 "INSERT INTO photos (person_id, photo_id, contract_id, vector, enrolled_at, quality, warnings) "
@@ -302,14 +311,6 @@ class Register:
         erased = len({photo_id for (photo_id,) in photos})
         number = self._audit(connection, caller, action, person_id, f"erased {erased} photos")
         return Receipt(person_id, erased, self.clock(), number)
-
-    def _opened(self, connection: Connection, key: bytes, person_id: str) -> Sealing:
-        """Raises DamagedError, or GalleryUnavailable where only the master key is another by now."""
-        try:
-            return self.master.opened(key, "key", person_id)
-        except DamagedError:
-            require_master(connection, self.master)
-            raise
 
     def _audit(self, connection: Connection, caller: str, action: str, person_id: str, outcome: str) -> int:
         return audit.append(connection, self.hashes, self.clock(), caller, action, person_id, outcome)

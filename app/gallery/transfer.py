@@ -4,13 +4,14 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
 from app.gallery.database import Connection
 from app.gallery.lines import PersonLine
 from app.gallery.records import DamagedError, NewPhoto, PersonNotFound, Profile, to_text
-from app.gallery.register import Register, require_master, vector_context
+from app.gallery.register import Register, vector_context
 
 _PAGE = 100
 
@@ -22,7 +23,7 @@ def export(register: Register) -> Iterator[bytes]:
         page = register.people(_PAGE, after)
         for person in page.people:
             with suppress(PersonNotFound, DamagedError):  # erased since, or not to be read
-                yield _line(register, person.person_id) + b"\n"
+                yield register.database.read(partial(_line, register, person.person_id)) + b"\n"
         after = page.next_after
 
 
@@ -42,13 +43,13 @@ def put_line(register: Register, person: PersonLine, caller: str) -> None:
         register.enrol(person.person_id, photos, contract_id, caller, "imported", makes=False)
 
 
-def _line(register: Register, person_id: str) -> bytes:
+def _line(register: Register, person_id: str, connection: Connection) -> bytes:
     """Raises PersonNotFound, DamagedError."""
-    person = register.person(person_id)
+    person = register.person_with_photos(connection, person_id)
     if person.profile is None:
         raise DamagedError
     profile = person.profile
-    vectors = register.database.read(lambda connection: _vectors(register, connection, person_id))
+    vectors = _vectors(register, person_id, connection)
     photos = [
         {
             "photo_id": photo.photo_id,
@@ -72,15 +73,12 @@ def _line(register: Register, person_id: str) -> bytes:
     return json.dumps(told, ensure_ascii=False).encode()
 
 
-def _vectors(register: Register, connection: Connection, person_id: str) -> dict[tuple[str, str], str]:
-    """In base64, by photo and contract. Raises PersonNotFound, DamagedError."""
+def _vectors(register: Register, person_id: str, connection: Connection) -> dict[tuple[str, str], str]:
+    """In base64, by photo and contract, of a person who is there. Raises DamagedError."""
     vectors: dict[tuple[str, str], str] = {}
-    keys = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
+    [(key,)] = connection.execute("SELECT key FROM people WHERE person_id = ?", (person_id,))
     photos = connection.execute("SELECT photo_id, contract_id, vector FROM photos WHERE person_id = ?", (person_id,))
-    if not keys:
-        raise PersonNotFound
-    require_master(connection, register.master)
-    sealing = register.master.opened(keys[0][0], "key", person_id)
+    sealing = register.opened(connection, key, person_id)
     for photo_id, contract_id, sealed in photos:
         with suppress(DamagedError):
             plain = sealing.open(sealed, *vector_context(person_id, photo_id, contract_id))
