@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> None:
         rounds = [
             _round(ours, plain, embedder, pairs, requests, options.seconds) for _ in progress(range(options.rounds))
         ]
-        capacity = float(np.median([measured.saturated for measured in rounds]))
-        overloads = [_overload(ours, requests, capacity, times, options.overload_seconds) for times in OVERLOADS]
+        overloads = [_overload(ours, requests, times, options.seconds, options.overload_seconds) for times in OVERLOADS]
         after = ours.megabytes()
     results = Results(
         machine=Machine.here(),
@@ -120,8 +119,15 @@ def figures(done: Load) -> LoopFigures:
     )
 
 
-def _overload(service: Running, requests: Sequence[bytes], capacity: float, times: int, seconds: float) -> Overload:
-    done = load(Task(service.address, requests, seconds, rate=times * capacity))
+def _overload(service: Running, requests: Sequence[bytes], times: int, aside: float, seconds: float) -> Overload:
+    """The capacity is measured for `aside` seconds before and after: machines change by the minute."""
+
+    def capacity() -> float:
+        return load(Task(service.address, requests, aside, callers=BESIDE_PLAIN)).goodput
+
+    before = capacity()
+    done = load(Task(service.address, requests, seconds, rate=times * before))
+    beside = (before + capacity()) / 2
     refused = [answer.seconds * 1000 for answer in done.answers if answer.code == "overloaded"]
     return Overload(
         times=times,
@@ -129,7 +135,7 @@ def _overload(service: Running, requests: Sequence[bytes], capacity: float, time
         good=len(done.good),
         refused=len(refused),
         neither=len(done.answers) - len(done.good) - len(refused),
-        goodput_share=done.goodput / capacity,
+        goodput_share=done.goodput / beside,
         good_p99=float(np.percentile([answer.seconds * 1000 for answer in done.good], 99)),
         refused_p99=float(np.percentile(refused, 99)) if refused else 0.0,
         client_share=done.client_share,
