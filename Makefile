@@ -135,7 +135,7 @@ campaigns: $(VENV)/developed     ## all of what the service must live through: h
 	$(BIN)/python scripts/campaign.py swaps --cases 100000
 	$(BIN)/python scripts/campaign.py soak --cases 100000 --chunk 1000
 	$(BIN)/python scripts/campaign.py schema --cases 20000 --chunk 500
-	$(BIN)/python scripts/campaign.py starvation --cases 10 --chunk 1
+	$(BIN)/python scripts/campaign.py starvation --cases 16 --chunk 1
 	$(BIN)/python scripts/campaign.py kills --cases 1000
 	$(BIN)/python scripts/campaign.py terms --cases 100 --chunk 10
 

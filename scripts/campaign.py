@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import terminal
-from campaigns import attacks, expensive_pictures, requests
+from campaigns import expensive_pictures, requests, starvation
 from campaigns import openapi_fuzz as schema
 from campaigns import signals as faults
 from campaigns.harness import Campaign, Outcome
@@ -25,7 +25,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "swaps": requests.swapped_answers,
     "soak": requests.soak,
     "schema": schema.schemathesis,
-    "starvation": attacks.starvation,
+    "starvation": starvation.starvation,
     "kills": faults.decoder_kills,
     "terms": faults.terminations,
 }

@@ -13,7 +13,8 @@ import terminal
 from benchmarks import peers_report, people_report, report
 from benchmarks.people_report import PeopleResults
 from benchmarks.results import Results
-from campaigns import attacks, expensive_pictures
+from campaigns import expensive_pictures
+from campaigns.starvation import COLUMNS
 
 from model.bundle import SHIPPED
 from model.manifest import Calibration, Manifest, read
@@ -119,7 +120,7 @@ def starvation() -> str:
     state = _state("starvation")
     rows = [name.split("; ") for name in state.counts]
     missed = "; ".join(state.faults) or "none"
-    return f"{table(attacks.COLUMNS, rows)}\n\nTargets missed (cases are counted from 0): {missed}."
+    return f"{table(COLUMNS, rows)}\n\nTargets missed (cases are counted from 0): {missed}."
 
 
 def costs() -> str:

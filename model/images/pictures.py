@@ -43,6 +43,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _GREY_BEHIND_ALPHA = (128, 128, 128, 255)
+_STRIP_ROWS = 256
 
 
 def upright(picture: Image.Image) -> Image.Image:
@@ -59,9 +60,18 @@ def rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, _GREY_BEHIND_ALPHA), layer).convert("RGB")
-    return picture.convert("RGB")
+        return _over_grey(picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _over_grey(picture: Image.Image) -> Image.Image:
+    """In strips: at once, the picture would be in memory four times."""
+    opaque = Image.new("RGB", picture.size)
+    for top in range(0, picture.height, _STRIP_ROWS):
+        strip = picture.crop((0, top, picture.width, min(top + _STRIP_ROWS, picture.height))).convert("RGBA")
+        grey = Image.new("RGBA", strip.size, _GREY_BEHIND_ALPHA)
+        opaque.paste(Image.alpha_composite(grey, strip).convert("RGB"), (0, top))
+    return opaque
 
 
 Rgb: TypeAlias = NDArray[np.uint8]

@@ -1,38 +1,22 @@
-"""Campaigns of starvation: what a few connections send to keep others out, and what a good client gets.
-
-Each attack goes on for a bounded time, at most at a bounded rate, and only to the service that this process started. It
-comes from a process of its own: in one event loop the good client would wait for the attacker rather than the service.
-"""
+"""What a few connections send to keep others out: each attack for a bounded time, at most at a bounded rate."""
 
 import asyncio
-import json
 import math
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
 from urllib.parse import urlsplit
 
 import numpy as np
 from campaigns.damaged_pictures import base
-from campaigns.harness import Outcome, Run, fault_of
+from campaigns.expensive_pictures import MAX_PIXELS, interlaced
 from numpy.random import Generator
-from service.http_client import Answer, Client, upload
-from service.process import Running, serving
+from service.http_client import upload
 
-SECONDS = 60.0
-COLUMNS = ("attack", "sent", "good client served", "its p50, p99", "alone", "memory", "`/readyz` within")
-"""Of the name under which a case is counted, between semicolons."""
 _BYTES_A_SECOND = 10 * 10**6
-_EVERY_SECONDS = 0.2
 _PIECE = 2**16
 _FROM = "127.0.0.2"  # another address than the good client's, and no trusted proxy's
-_GROWTH_MB = 100.0 + 256.0  # beyond idle: what may be in flight, and as much as it costs to hold it
-_READY_SECONDS = 1.0
 _HEAD = b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 _PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
 _CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -154,6 +138,19 @@ def _floods(rng: Generator, plain: bool) -> Attack:
     return Attack(700 if plain else int(rng.integers(100, 900)), b"", request * 100, 1.0)
 
 
+def _dear_pictures(rng: Generator, plain: bool) -> Attack:
+    """Whole uploads of 200 kB and less that take a decoder a second and less."""
+    side = math.isqrt(MAX_PIXELS if plain else int(rng.uniform(0.01, 1) * MAX_PIXELS))
+    picture = interlaced(side, side, level=9, depth=16 if plain else int(rng.choice([8, 16])))
+    return Attack(8 if plain else int(rng.integers(8, 129)), b"", upload("/embed", image=picture))
+
+
+def _sound_pictures(rng: Generator, plain: bool) -> Attack:
+    """More good requests at once than are worked on, all of one address."""
+    one, two = (base(int(rng.integers(2**32)), 0) for _ in range(2))
+    return Attack(128 if plain else int(rng.integers(16, 257)), b"", upload("/verify", image1=one, image2=two))
+
+
 def _any(rng: Generator, choices: Sequence[bytes]) -> bytes:
     return choices[int(rng.integers(len(choices)))]
 
@@ -165,109 +162,6 @@ CLASSES: Mapping[str, Callable[[Generator, bool], Attack]] = {
     "near delimiters": _near_delimiters,
     "dear to read": _dear_to_read,
     "floods": _floods,
+    "dear pictures": _dear_pictures,
+    "sound pictures": _sound_pictures,
 }
-
-
-@contextmanager
-def starvation(seed: int, bundle_name: str, seconds: float = SECONDS) -> Iterator[Run]:
-    """Each case is an attack beside a good client, which must be served; its p50 and p99 are counted as a name."""
-    with serving(settings={"FACEPAIR_BUNDLE": bundle_name}) as service, _attacker() as attacker:
-        alone = asyncio.run(_measure(service, seed, seconds))
-
-        def run(numbers: Sequence[int]) -> Outcome:
-            outcome = Outcome()
-            for number in numbers:
-                name, case = attack(seed, number)
-                found = asyncio.run(_measure(service, seed, seconds, attacker, case))
-                outcome.counts["; ".join([name, *found.cells(alone)])] += 1
-                outcome.faults.extend(f"case {number}, {name}: {fault}" for fault in found.faults(alone))
-            return outcome
-
-        yield run
-
-
-@dataclass(frozen=True)
-class Measured:
-    answers: Sequence[Answer]
-    ready: Sequence[float]
-    """Seconds until /readyz said yes, or infinity."""
-    idle_mb: float
-    most_mb: float
-    sent_mb: float
-
-    def quantile(self, share: float) -> float:
-        return float(np.quantile([answer.seconds for answer in self.answers], share))
-
-    def cells(self, alone: "Measured") -> list[str]:
-        """As `COLUMNS` names them."""
-        served = sum(answer.status == 200 for answer in self.answers)
-        times = [f"{1000 * one.quantile(share):.0f}" for one in (self, alone) for share in (0.5, 0.99)]
-        return [
-            f"{self.sent_mb:,.1f} MB",
-            f"{served} of {len(self.answers)}",
-            f"{times[0]}, {times[1]} ms",
-            f"{times[2]}, {times[3]} ms",
-            f"{self.most_mb - self.idle_mb:+.0f} MiB",
-            f"{1000 * max(self.ready, default=math.inf):.0f} ms",
-        ]
-
-    def faults(self, alone: "Measured") -> Iterator[str]:
-        yield from (
-            f"a good client: {fault_of(answer) or answer.code}" for answer in self.answers if answer.status != 200
-        )
-        if self.quantile(0.99) > 10 * alone.quantile(0.99):
-            yield "p99 more than ten times that alone"
-        if self.most_mb - self.idle_mb > _GROWTH_MB:
-            yield "memory grew beyond what may be in flight"
-        if max(self.ready, default=math.inf) > _READY_SECONDS:
-            yield "not ready within a second"
-
-
-@contextmanager
-def _attacker() -> Iterator[Executor]:
-    """A process that has loaded what attacking needs."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as attacker:
-        attacker.submit(time.monotonic).result()
-        yield attacker
-
-
-def _carry_out(case: Attack, address: str, ends: float) -> int:
-    """Bytes sent until then, by the clock that all processes share."""
-    purse = Purse(ends)
-    asyncio.run(case.run(address, purse))
-    return purse.sent
-
-
-async def _measure(
-    service: Running, seed: int, seconds: float, attacker: Executor | None = None, case: Attack | None = None
-) -> Measured:
-    purse = Purse(time.monotonic() + seconds)
-    idle = service.megabytes()
-    sent = attacker.submit(_carry_out, case, service.address, purse.ends) if attacker and case else None
-    asked = asyncio.create_task(_ask(service, seed, purse))
-    ready, most = [], idle
-    while purse.open:
-        ready.append(await asyncio.to_thread(_ready, service.address))
-        most = max(most, service.megabytes())
-        await asyncio.sleep(_EVERY_SECONDS)
-    answers = await asked
-    return Measured(answers, ready, idle, most, (await asyncio.wrap_future(sent) if sent else 0) / 1e6)
-
-
-async def _ask(service: Running, seed: int, purse: Purse) -> list[Answer]:
-    request = upload("/verify", image1=base(seed, 0), image2=base(seed, 1))
-    answers = []
-    async with Client(service.address) as client:
-        while purse.open:
-            answers.append(await client.ask(request))
-            await asyncio.sleep(_EVERY_SECONDS)
-    return answers
-
-
-def _ready(address: str) -> float:
-    began = time.monotonic()
-    try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:  # noqa: S310 - of this machine
-            return time.monotonic() - began if json.load(answer)["status"] == "ok" else math.inf
-    except (OSError, urllib.error.URLError):
-        return math.inf

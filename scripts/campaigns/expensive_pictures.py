@@ -89,7 +89,7 @@ class Candidate:
         if self.kind == "JPEG of empty scans":
             return _empty_scans(*self.size, self.scans)
         if self.kind == "interlaced PNG":
-            return _interlaced(*self.size, round(9 * self.effort), depth=(8, 16)[self.mode % 2])
+            return interlaced(*self.size, round(9 * self.effort), depth=(8, 16)[self.mode % 2])
         width, height = self.size
         blocks = rng.integers(0, 256, (height // self.coarse + 1, width // self.coarse + 1, 3), dtype=np.uint8)
         pixels = np.asarray(Image.fromarray(blocks).resize((width, height)))
@@ -129,7 +129,7 @@ def _empty_scans(width: int, height: int, scans: int) -> bytes:
     return b"\xff\xd8" + quantization + frame + code + scan * scans + b"\xff\xd9"
 
 
-def _interlaced(width: int, height: int, level: int, depth: int) -> bytes:
+def interlaced(width: int, height: int, level: int, depth: int) -> bytes:
     """An RGBA PNG in Adam7's seven passes, every sample of `depth` bits 0."""
     file = io.BytesIO()
     Image.new("RGBA", (1, 1)).save(file, "PNG")

@@ -66,6 +66,31 @@ def test_alpha_is_laid_over_mid_grey(mode: str) -> None:
     assert (decode(makers.encoded(clear, "PNG", **options)) == 128).all()
 
 
+def test_alpha_of_a_tall_picture_is_laid_over_grey_row_by_row(rng: np.random.Generator) -> None:
+    layer = Image.fromarray(rng.integers(0, 256, (700, 40, 4), dtype=np.uint8))
+    grey = Image.new("RGBA", layer.size, (128, 128, 128, 255))
+    whole = np.asarray(Image.alpha_composite(grey, layer).convert("RGB"))
+    np.testing.assert_array_equal(decode(makers.encoded(layer, "PNG")), whole)
+
+
+def test_a_picture_with_alpha_is_in_memory_at_most_twice() -> None:
+    program = r"""
+import io, re
+from pathlib import Path
+from PIL import Image
+from model.images import working_copy
+file = io.BytesIO()
+Image.new("RGBA", (4000, 4000), (9, 9, 9, 99)).save(file, "PNG")
+Path("/proc/self/clear_refs").write_text("5")
+most = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+before = most()
+working_copy(file.getvalue())
+print(most() - before)
+"""
+    grown = float(subprocess.run((sys.executable, "-c", program), check=True, capture_output=True, text=True).stdout)
+    assert grown < 2.5 * 4000 * 4000 * 4 / 2**20
+
+
 @pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("P", "PNG"), ("1", "PNG"), ("L", "JPEG")])
 def test_other_modes_are_converted(mode: str, kind: str) -> None:
     white = Image.new("RGB", (40, 40), "white").convert(mode)

@@ -9,7 +9,7 @@ from typing import Any
 
 import campaign
 import pytest
-from campaigns import attacks, expensive_pictures
+from campaigns import attacks, expensive_pictures, starvation
 from campaigns.damaged_pictures import base, damaged
 from campaigns.harness import Outcome, Run, fault_of
 from campaigns.malformed_requests import malformed
@@ -101,15 +101,15 @@ def test_an_answer_outside_the_contract_is_a_fault(status: int, code: str, allow
 @pytest.mark.usefixtures("unhurried")
 def test_beside_each_attack_a_good_client_is_served(bundle_folder: Path) -> None:
     classes = len(attacks.CLASSES)
-    with attacks.starvation(1, str(bundle_folder), seconds=1) as attacked:
+    with starvation.starvation(1, str(bundle_folder), seconds=1) as attacked:
         outcome = attacked(range(2 * classes))
     assert len(outcome.counts) == 2 * classes
-    assert all(len(name.split("; ")) == len(attacks.COLUMNS) for name in outcome.counts)
+    assert all(len(name.split("; ")) == len(starvation.COLUMNS) for name in outcome.counts)
     assert not [fault for fault in outcome.faults if "good client" in fault or "memory" in fault]
 
 
 def test_the_good_client_shares_no_process_with_the_attacker() -> None:
-    with attacks._attacker() as attacker:
+    with starvation._attacker() as attacker:
         assert attacker.submit(os.getpid).result() != os.getpid()
 
 
