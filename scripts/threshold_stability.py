@@ -40,6 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     embedder = Embedder(bundle.load(bundle.find(options.bundle)))
     folder = PeopleFolder(options.data)
+    if unknown := sorted(set(options.without) - set(folder.files)):
+        parser.error(f"nobody in {options.data} is called {', '.join(unknown)}")
     names = set(untrained([embedder.manifest], folder)) - set(options.without)
     dataset = load(folder, embedder.faces, only=names, progress=terminal.progress("picture"))
     terminal.show_skipped(dataset)

@@ -1,5 +1,9 @@
+import sys
+from pathlib import Path
+
 import makers
 import numpy as np
+import pytest
 import threshold_stability
 from threshold_stability import Row
 
@@ -30,3 +34,14 @@ def test_each_level_is_a_line_of_counts() -> None:
     lines = threshold_stability.summary(rows, splits=2).splitlines()
     assert lines[2] == "| 0.1 | 2 of 2 | 0.08 to 0.12 | 2 | 1 | 1 |"
     assert lines[3] == "| 0.01 | 1 of 2 | 0.02 to 0.02 | 0 | 1 | 0 |"
+
+
+def test_who_is_to_be_left_out_has_to_be_there(
+    tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = makers.write_people(tmp_path / "people", people=2, pictures=2)
+    flags = ["--bundle", str(bundle_folder), "--data", str(data), "--without", "nobody"]
+    monkeypatch.setattr(sys, "argv", ["threshold_stability.py", *flags])
+    with pytest.raises(SystemExit):
+        threshold_stability.main()
+    assert f"nobody in {data} is called nobody" in capsys.readouterr().err
