@@ -1,5 +1,6 @@
 """Five landmarks and the picture they lie in to the face's upright crop; knows nothing of detectors or networks."""
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ Motion: TypeAlias = NDArray[np.complex128]
 _HALF = complex(0.5, 0.5)  # from a pixel's centre to its corner, where Pillow has its origin
 _FINER = 1.25  # how much finer than the crop a shrunk face is kept until it is turned
 _REACH = 2  # pixels that bicubic interpolation looks at on either side
+_LONGEST = 3000  # pixels along a side of what is taken out of a picture; a face that fills a working copy has fewer
 
 
 def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> Motion:
@@ -43,13 +45,29 @@ def aligned(picture: Rgb, points: Landmarks, geometry: CropGeometry) -> Rgb:
     b += _HALF - a * _HALF
     width, height = geometry.width, geometry.height
     crop = np.array([0, width, 1j * height, width + 1j * height])
-    left, top, inside = region(picture, (crop - b) / a, margin=_REACH + int(_REACH / abs(a)))
+    corners = (crop - b) / a
+    if (factor := too_long(corners)) > 1:
+        return aligned(reduced(picture, factor), ((points + 0.5) / factor - 0.5).astype(np.float32), geometry)
+    left, top, inside = region(picture, corners, margin=_REACH + int(_REACH / abs(a)))
     scale = min(1.0, abs(a) * _FINER)
     smaller = inside.resize([round(n * scale) for n in inside.size], Image.Resampling.BICUBIC, reducing_gap=2.0)
     x, y = smaller.width / inside.width, smaller.height / inside.height
     turn, shift = 1 / a, -b / a - complex(left, top)
     matrix = (turn.real * x, -turn.imag * x, shift.real * x, turn.imag * y, turn.real * y, shift.imag * y)
     return np.asarray(smaller.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
+
+
+def too_long(corners: NDArray[np.complex128]) -> int:
+    """By how much a picture has to be reduced before what lies between the corners is taken out of it; mostly 1.
+
+    A picture can be made whose landmarks fit the template at next to no scale, so that the crop shows the picture and
+    gigabytes of black around it.
+    """
+    return math.ceil(max(np.ptp(corners.real), np.ptp(corners.imag)) / _LONGEST)
+
+
+def reduced(picture: Rgb, factor: int) -> Rgb:
+    return np.asarray(Image.fromarray(picture).reduce(factor))
 
 
 def region(picture: Rgb, corners: NDArray[np.complex128], margin: int = 0) -> tuple[int, int, Image.Image]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.engines import Run
-from model.faces.alignment import region
+from model.faces.alignment import reduced, region, too_long
 from model.faces.face import Landmarks, Search
 from model.faces.networks import WINDOW
 from model.faces.quality import turn
@@ -50,7 +50,10 @@ def to_square(box: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def sample(picture: Rgb, square: NDArray[np.float64]) -> Rgb:
     """uint8 (48, 48, 3): what the square shows, black beyond the picture."""
-    left, top, inside = region(picture, square[::2] + 1j * square[1::2])
+    corners = square[::2] + 1j * square[1::2]
+    if (factor := too_long(corners)) > 1:
+        return sample(reduced(picture, factor), square / factor)
+    left, top, inside = region(picture, corners)
     window = inside.resize(
         (WINDOW, WINDOW), Image.Resampling.BILINEAR, tuple(square - [left, top, left, top]), reducing_gap=2.0
     )

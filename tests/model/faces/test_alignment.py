@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from model.faces.alignment import aligned, similarity
+from model.faces import alignment
+from model.faces.alignment import aligned, region, similarity
 from model.faces.face import CropGeometry
+from model.images import Rgb
 
 PLACES = ((46.65, 44.84), (101.37, 45.16), (74.0, 77.56), (50.84, 104.79), (97.06, 105.42))
 TEMPLATE = np.array(PLACES)
@@ -68,3 +71,22 @@ def test_beyond_the_picture_is_black() -> None:
     assert (left_half_outside[:98, :73] == 0).all()
     assert (left_half_outside[:98, 77:] == 255).all()
     assert (left_half_outside[102:] == 0).all()
+
+
+@pytest.mark.parametrize("scale", [30, 1e3, 1e6])
+def test_however_wide_the_landmarks_lie_little_is_taken_out_of_the_picture(scale: float) -> None:
+    white, middle = np.full((1500, 1500, 3), 255, np.uint8), TEMPLATE.mean(axis=0)
+    taken = list[int]()
+
+    def told(picture: Rgb, corners: NDArray[np.complex128], margin: int = 0) -> tuple[int, int, Image.Image]:
+        found = region(picture, corners, margin)
+        taken.append(max(found[2].size))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alignment, "region", told)
+        crop = aligned(white, ((TEMPLATE - middle) * scale + 750).astype(np.float32), CROP)
+    assert max(taken) < 3200
+    side = 1500 / scale  # of the picture in the crop
+    assert crop.mean() == pytest.approx(255 * min(side / 150, 1) ** 2, rel=0.05, abs=0.1)
+    assert (crop[:40] == 0).all()

@@ -75,3 +75,12 @@ def test_beyond_the_picture_it_is_black() -> None:
     assert (window[:, :24] == 0).all()
     assert (window[24:, 24:] == 200).all()
     assert (sample(PICTURE, np.array([500.0, 500.0, 600.0, 600.0])) == 0).all()
+
+
+def test_of_a_window_far_larger_than_the_picture_little_is_made() -> None:
+    """It would have 400 megapixels, more than Pillow makes."""
+    window = sample(np.full((1999, 1999, 3), 200, np.uint8), np.array([-9000.0, -9000.0, 11000.0, 11000.0]))
+    assert (window[:21] == 0).all()
+    assert (window[:, :21] == 0).all()
+    assert window[22:26, 22:26].min() > 150
+    assert window.mean() == pytest.approx(200 / 100, rel=0.05)
