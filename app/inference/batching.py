@@ -50,6 +50,7 @@ class Pending(Generic[Item, Result]):
     deadline: float
     answer: asyncio.Future[Batched[Result]]
     caller: str
+    turns_as: str
 
     @property
     def cancelled(self) -> bool:
@@ -102,7 +103,7 @@ class Queue(Generic[Item, Result]):
             own = _items(other for other in self._pending if other.caller == pending.caller)
             if _items([*self._pending, pending]) > self._max_items or own >= self._share:
                 raise QueueFullError
-            self._pending.add(pending.caller, pending)
+            self._pending.add(pending.turns_as, pending)
             self._changed.notify()
 
     def take(self, items: int) -> list[Pending[Item, Result]]:
@@ -195,16 +196,18 @@ class Batcher(Generic[Item, Result]):
         if not self._thread.is_alive() or time.monotonic() - self._began > self._stuck_after:
             raise StoppedError
 
-    async def submit(self, *items: Item, deadline: float = math.inf, caller: str = "") -> Batched[Result]:
+    async def submit(
+        self, *items: Item, deadline: float = math.inf, caller: str = "", turns_as: str | None = None
+    ) -> Batched[Result]:
         """Returns the results of the items, all from one batch. A cancelled caller costs no further work.
 
-        Callers take turns. `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises,
-        QueueFullError, DeadlineExceededError, or BatchFailedError where the call raised.
+        Callers take turns; `turns_as`: for items that do not wait behind the caller's others, but are of its share.
+        `deadline`, by `time.monotonic`: when the batch must have begun. Raises what `check` raises, QueueFullError,
+        DeadlineExceededError, or BatchFailedError where the call raised.
         """
         self.check()
-        pending: Pending[Item, Result] = Pending(
-            items, time.monotonic(), deadline, asyncio.get_running_loop().create_future(), caller
-        )
+        answer: asyncio.Future[Batched[Result]] = asyncio.get_running_loop().create_future()
+        pending = Pending(items, time.monotonic(), deadline, answer, caller, turns_as or caller)
         self._queue.put(pending)
         return await pending.answer
 

@@ -129,22 +129,25 @@ class Verifier:
         """
         self.policy.operating_point(fmr)
         async with self.groups.lent(caller):
-            # Not behind the caller's other pictures: nobody else can use its place among the groups until it is done.
-            return await self._verify_group(image1, image2, fmr, deadline, f"{caller}, a group")
+            return await self._verify_group(image1, image2, fmr, deadline, caller)
 
     async def _verify_group(
         self, image1: bytes, image2: bytes, fmr: float | None, deadline: float, caller: str
     ) -> Verification:
+        # Not behind the caller's other pictures: nobody else can use its place among the groups until it is done.
+        turns_as = f"{caller}, a group"
         one, group = await _both(
-            self._read("image1", image1, caller, self.finders.find),
-            self._read("image2", image2, caller, lambda picture: self.finders.find_all(picture, MOST_FACES)),
+            self._read("image1", image1, turns_as, self.finders.find),
+            self._read("image2", image2, turns_as, lambda picture: self.finders.find_all(picture, MOST_FACES)),
         )
         count = len(group.faces)
         self.policy.operating_point(fmr, count)
         crops = [one.faces.crop, *(face.crop for face in group.faces)]
         # In pieces, so that others' pictures get their turn between them.
         pieces = [crops[start : start + _PIECE] for start in range(0, len(crops), _PIECE)]
-        batches = [await self.batcher.submit(*piece, deadline=deadline, caller=caller) for piece in pieces]
+        batches = [
+            await self.batcher.submit(*piece, deadline=deadline, caller=caller, turns_as=turns_as) for piece in pieces
+        ]
         first, *others = (embedding for batch in batches for embedding in batch.values)
         apart = distances(first, np.stack(others)).tolist()
         decision = self.policy.decide(min(apart), fmr, count)

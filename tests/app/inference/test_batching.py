@@ -213,6 +213,8 @@ async def test_one_caller_never_fills_the_queue() -> None:
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):
             await batcher.submit(4, caller="a")
+        with pytest.raises(QueueFullError):
+            await batcher.submit(4, caller="a", turns_as="a, a group")
         waiting.append(asyncio.create_task(batcher.submit(5, 6, caller="b")))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):

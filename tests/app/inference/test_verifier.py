@@ -153,7 +153,7 @@ async def test_another_picture_is_searched_between_the_faces_of_a_group(embedder
 
 
 async def test_groups_are_compared_one_after_another_and_callers_take_turns(embedder: Embedder) -> None:
-    begun, submitted, gate = list[str](), asyncio.Event(), asyncio.Event()
+    begun, waiting, submitted, gate = list[str](), list[tuple[str, str]](), asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
     async def grey(_: bytes, caller: str) -> AsyncIterator[WorkingCopy]:
@@ -161,7 +161,8 @@ async def test_groups_are_compared_one_after_another_and_callers_take_turns(embe
         yield WorkingCopy(np.full((112, 92, 3), 90, np.uint8), (92, 112))
 
     class Waiting:
-        async def submit(self, *_: Crop, deadline: float, caller: str) -> None:  # noqa: ARG002
+        async def submit(self, *_: Crop, deadline: float, caller: str, turns_as: str) -> None:  # noqa: ARG002
+            waiting.append((caller, turns_as))
             submitted.set()
             await gate.wait()
             raise DeadlineExceededError
@@ -174,6 +175,7 @@ async def test_groups_are_compared_one_after_another_and_callers_take_turns(embe
         gate.set()
         await asyncio.gather(*asking, return_exceptions=True)
     assert first == ["a, a group"] * 2  # not behind the caller's other pictures: others wait for the place
+    assert waiting[0] == ("a", "a, a group")  # but of the caller's share
     assert "".join(caller[0] for caller in begun) == "aaaabbaa"
 
 
