@@ -21,7 +21,7 @@ T = TypeVar("T")
 _TRIES = 3
 _START_SECONDS = 3.0
 _CHECK_SECONDS = 1.0
-_LIGHT_SECONDS = 0.2
+_LIGHT_SECONDS = 0.1
 """Pictures estimated to take longer never occupy all children."""
 _TOO_MUCH = (signal.SIGPROF, signal.SIGKILL)
 """What ends a child whose processor time is used up, and one for which a container has no memory."""

@@ -26,6 +26,7 @@ _APPLICATIONS = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}  # the colo
 
 _SECONDS_PER_SAMPLE = 1e-9
 _SECONDS_PER_BYTE = 1e-8
+_SECONDS_PER_BYTE_OF_SCANS = 2.5e-8  # where there is more than one
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def essentials(data: bytes, limits: ImageLimits) -> Essentials:
     if frame is None:
         raise CorruptImage
     file = b"".join(kept)
-    seconds = samples * _SECONDS_PER_SAMPLE + len(file) * _SECONDS_PER_BYTE
+    seconds = samples * _SECONDS_PER_SAMPLE
+    seconds += len(file) * (_SECONDS_PER_BYTE if scans < 2 else _SECONDS_PER_BYTE_OF_SCANS)
     return Essentials(frame.size, seconds, partial(JpegImageFile, io.BytesIO(file)))
 
 

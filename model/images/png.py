@@ -17,10 +17,12 @@ _MAX_CHUNKS = 10_000  # ten megabytes in pieces of a kilobyte; most writers use 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = {b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_TRANSPARENT = {4, 6}
 _MAX_FRAMES = 0x80000000
 
 _SECONDS_PER_BYTE = 4e-9  # of the pixels as they are stored, unpacked
 _SECONDS_PER_PIXEL = 1e-8
+_SECONDS_PER_TRANSPARENT_PIXEL = 2e-8
 
 
 def essentials(data: bytes, limits: ImageLimits) -> Essentials:
@@ -34,11 +36,12 @@ def essentials(data: bytes, limits: ImageLimits) -> Essentials:
         raise CorruptImage
     width, height, depth, colour = struct.unpack_from(">IIBB", content)
     limits.check((width, height))
-    kept, with_exif = [_SIGNATURE, header], False
+    kept, with_exif, transparent = [_SIGNATURE, header], False, colour in _TRANSPARENT
     frames = controls = 0
     for kind, content, chunk in chunks:
         if kind in _KEPT or (kind == b"eXIf" and not with_exif and len(content) <= MAX_EXIF_BYTES):
             with_exif |= kind == b"eXIf"
+            transparent |= kind == b"tRNS"
             kept.append(chunk)
         elif kind == b"acTL" and len(content) >= 8:
             frames = int.from_bytes(content[:4], "big")
@@ -47,7 +50,7 @@ def essentials(data: bytes, limits: ImageLimits) -> Essentials:
     if 1 < frames <= _MAX_FRAMES and controls:
         raise AnimatedImage
     seconds = height * width * depth * _CHANNELS.get(colour, 4) / 8 * _SECONDS_PER_BYTE
-    seconds += height * width * _SECONDS_PER_PIXEL
+    seconds += height * width * (_SECONDS_PER_TRANSPARENT_PIXEL if transparent else _SECONDS_PER_PIXEL)
     return Essentials((width, height), seconds, partial(PngImageFile, io.BytesIO(b"".join(kept))))
 
 

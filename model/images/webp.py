@@ -18,6 +18,7 @@ _KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
 _HAS_PROFILE, _HAS_XMP = 0x20, 0x04
 
 _SECONDS_PER_PIXEL = {b"VP8 ": 3e-8, b"VP8L": 4e-8, b"VP8X": 4e-8}
+_SECONDS_PER_BYTE = {b"VP8 ": 2.5e-8, b"VP8L": 0, b"VP8X": 2.5e-8}
 
 
 def essentials(data: bytes, limits: ImageLimits) -> Essentials:
@@ -44,7 +45,8 @@ def essentials(data: bytes, limits: ImageLimits) -> Essentials:
     width, height = sizes[0]
     body = b"WEBP" + b"".join(kept)
     file = b"RIFF" + struct.pack("<I", len(body)) + body
-    seconds = width * height * _SECONDS_PER_PIXEL[kept[0][:4]]
+    kind = kept[0][:4]
+    seconds = width * height * _SECONDS_PER_PIXEL[kind] + len(file) * _SECONDS_PER_BYTE[kind]
     return Essentials((width, height), seconds, partial(WebPImageFile, io.BytesIO(file)))
 
 

@@ -168,6 +168,25 @@ def test_the_larger_the_picture_the_longer_the_estimate(kind: str) -> None:
     assert 0 < 10 * small < large < 1
 
 
+def test_to_lay_transparency_over_grey_counts() -> None:
+    """2 kB of one bit a pixel took a decoder twice as long as was estimated, and so had all decoders."""
+    picture = Image.new("P", (4350, 4350))
+    plain, transparent = (
+        essentials(makers.encoded(picture, "PNG", bits=1, **options), ImageLimits()).seconds
+        for options in ({}, {"transparency": b"\x80"})
+    )
+    assert 0.1 < plain < 0.25 < transparent < 0.5
+
+
+@pytest.mark.parametrize("kind", ["progressive JPEG", "WEBP"])
+def test_what_is_full_of_detail_counts_for_more(kind: str, rng: np.random.Generator) -> None:
+    flat, noise = (
+        essentials(saved(Image.fromarray(pixels), kind, quality=100), ImageLimits()).seconds
+        for pixels in (np.zeros((640, 640, 3), np.uint8), rng.integers(0, 256, (640, 640, 3), dtype=np.uint8))
+    )
+    assert noise > 1.6 * flat
+
+
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     options |= {"progressive": True} if "progressive" in kind else {"lossless": True} if "lossless" in kind else {}
     return makers.encoded(picture, kind.split()[-1], **options)
