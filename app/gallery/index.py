@@ -16,7 +16,7 @@ from app.gallery import audit
 from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.matrix import Match, Matrix, Vector
-from app.gallery.records import ContractMismatch, DamagedError, to_time
+from app.gallery.records import ContractMismatch, DamagedError, GalleryUnavailable, to_time
 from app.gallery.register import require_master, vector_context
 from app.gallery.sealing import Sealing
 
@@ -174,11 +174,13 @@ class Index:
         [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
         mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
         self._whole = False
-        require_master(connection, self._master)  # else everybody whose key was sealed anew would seem to be damaged
+        try:
+            require_master(connection, self._master)  # else whoever's key was sealed anew would seem to be damaged
+        except GalleryUnavailable:
+            self._forget_everybody()  # nobody is found until the service is started anew, and each may be erased before
+            raise
         if self._revision and mine != [(self._head,)]:
-            for person_id in self._matrix.person_ids():
-                self._forget(person_id)
-            self._revision = 0
+            self._forget_everybody()
         self._drop_erased(connection)
         with ThreadPoolExecutor(1) as ahead:
             for rows in self._changed(connection, revision, ahead):
@@ -248,6 +250,11 @@ class Index:
     def _damage(self, person_id: str, photo_id: str) -> None:
         self._damaged.setdefault(person_id, []).append(photo_id)
         _log.error("a photo in the gallery is damaged and not compared: %s", photo_id)
+
+    def _forget_everybody(self) -> None:
+        for person_id in self._matrix.person_ids():
+            self._forget(person_id)
+        self._revision = 0
 
     def _forget(self, person_id: str) -> None:
         if not self._matrix.remove_person(person_id):

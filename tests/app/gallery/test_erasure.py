@@ -15,6 +15,8 @@ from galleries import DIMENSION, Galleries, enrol, photo, put, vector
 from app import gallery_setup
 from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery
+from app.gallery.rotation import rotate
+from app.gallery.sealing import Sealing
 from app.inference.in_threads import InThreads
 
 ROOT = Path(__file__).parents[3]
@@ -196,6 +198,18 @@ def test_erasing_takes_a_vector_out_of_memory_without_another_request(galleries:
     assert len(gallery.index._matrix) == 1
     gallery.erase("E1", "anna")
     assert gallery.index._matrix.person_ids() == []
+
+
+def test_a_service_with_the_master_key_of_before_forgets_whom_it_erases(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1)
+    enrol(gallery, "E2", 2, 3)
+    assert gallery.index.counts().photos == 3
+    rotate(gallery.register, Sealing(bytes(32)))
+    gallery.erase("E1", "anna")
+    gallery.erase_photo("E2", "ph_3", "anna")
+    left = gallery.index._matrix._vectors.tobytes()
+    assert not any(vector(erased).tobytes() in left for erased in (1, 3))
 
 
 @pytest.mark.anyio
