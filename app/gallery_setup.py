@@ -86,8 +86,8 @@ async def _sweep(gallery: Gallery, threads: InThreads) -> None:
             for receipt in await threads.run(expiry.sweep):
                 _log.info("a person's time was over: erased", extra={"fields": {"audit_id": receipt.audit_id}})
             await threads.run(gallery.index.counts)  # whoever was erased, here or elsewhere, leaves this memory as well
-        except GalleryUnavailable:
-            _log.warning("the gallery's database does not answer: nobody is erased until it does")
+        except GalleryUnavailable as error:  # who asks about people is not told why
+            _log.warning("the gallery cannot be tended now: %s", error)
         except Exception as error:  # a fault over one person must not keep the others for ever
             logs.fault("", error)
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -17,7 +17,7 @@ from app.gallery.database import Connection, Database, Row
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.matrix import Match, Matrix, Vector
 from app.gallery.records import ContractMismatch, DamagedError, GalleryUnavailable, to_time
-from app.gallery.register import require_master, vector_context
+from app.gallery.register import require_ours, vector_context
 from app.gallery.sealing import Sealing
 
 _log = logging.getLogger("facepair")
@@ -175,7 +175,7 @@ class Index:
         mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
         self._whole = False
         try:
-            require_master(connection, self._master)  # else whoever's key was sealed anew would seem to be damaged
+            require_ours(connection, self._master, self._hashes)  # else keys that were sealed anew would seem damaged
         except GalleryUnavailable:
             self._forget_everybody()  # nobody is found until the service is started anew, and each may be erased before
             raise

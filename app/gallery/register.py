@@ -51,7 +51,8 @@ class Register:
 
     All of it raises GalleryUnavailable while the database cannot be used; changes of a person raise DamagedError where
     the person's key was damaged, erasing does not. Where the master key was changed since this was opened, it raises
-    GalleryUnavailable: what would be sealed now, nobody could ever open. `clock` gives the time in UTC.
+    GalleryUnavailable, but for erasing: what would be sealed now, nobody could ever open. It also does where another
+    gallery has come into the database: our hashes in its audit would be wrong. `clock` gives the time in UTC.
     """
 
     database: Database
@@ -185,9 +186,7 @@ class Register:
 
     def record(self, caller: str, action: str, outcome: str) -> int:
         """An entry of the audit that is about nobody in particular."""
-        return self.database.write(
-            lambda connection: audit.append(connection, self.hashes, self.clock(), caller, action, "", outcome)
-        )
+        return self.database.write(lambda connection: self._audit(connection, caller, action, "", outcome))
 
     def person_with_photos(self, connection: Connection, person_id: str) -> Person:
         """As `person`, within a transaction."""
@@ -201,7 +200,7 @@ class Register:
         try:
             return self.master.opened(key, "key", person_id)
         except DamagedError:
-            require_master(connection, self.master)
+            require_ours(connection, self.master, self.hashes)
             raise
 
     def _any_expired(self, connection: Connection) -> bool:
@@ -256,7 +255,7 @@ class Register:
         if connection.execute("SELECT 1 FROM people WHERE person_id = ?", (person_id,)):
             # Only who knows that the clock is right erases.
             raise GalleryUnavailable("a person of this id is over; a running service erases them within a minute")
-        require_master(connection, self.master)
+        require_ours(connection, self.master, self.hashes)
         [(people,)] = connection.execute("UPDATE gallery SET people = people + 1 RETURNING people")
         if people > self.limits.people:
             raise GalleryFull
@@ -313,16 +312,24 @@ class Register:
         return Receipt(person_id, erased, self.clock(), number)
 
     def _audit(self, connection: Connection, caller: str, action: str, person_id: str, outcome: str) -> int:
+        with suppress(DamagedError):  # with the old master key only who erases comes here; the hashes are the same then
+            _require_same(connection, self.master, self.hashes)
         return audit.append(connection, self.hashes, self.clock(), caller, action, person_id, outcome)
 
 
-def require_master(connection: Connection, master: Sealing) -> None:
-    """Raises GalleryUnavailable where the master key was changed since."""
-    [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
+def require_ours(connection: Connection, master: Sealing, hashes: KeyedHashes) -> None:
+    """Raises GalleryUnavailable where the master key was changed since, or another gallery is in the place of ours."""
     try:
-        KeyedHashes.unsealed(master, secrets)
+        _require_same(connection, master, hashes)
     except DamagedError as error:
         raise GalleryUnavailable("the master key was changed: start this service anew with it") from error
+
+
+def _require_same(connection: Connection, master: Sealing, hashes: KeyedHashes) -> None:
+    """Raises GalleryUnavailable where another gallery is in the place of ours; DamagedError with another master key."""
+    [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
+    if not hashes.same_as(KeyedHashes.unsealed(master, secrets)):
+        raise GalleryUnavailable("another gallery is in the place of this one: start this service anew")
 
 
 def vector_context(person_id: str, photo_id: str, contract_id: str) -> tuple[str, ...]:

@@ -237,3 +237,19 @@ async def test_whoever_another_service_erased_leaves_the_memory_of_this_one(
     sweeper.cancel()
     await asyncio.wait([sweeper])
     threads.close()
+
+
+@pytest.mark.anyio
+async def test_the_log_says_why_nobody_is_served(
+    galleries: Galleries, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gallery_setup, "_SWEEP_SECONDS", 0.01)
+    gallery, threads = galleries.open(), InThreads(1)
+    rotate(gallery.register, Sealing(bytes(32)))
+    sweeper = asyncio.create_task(gallery_setup._sweep(gallery, threads))
+    async with asyncio.timeout(60):
+        while "the master key was changed: start this service anew" not in caplog.text:
+            await asyncio.sleep(0.01)
+    sweeper.cancel()
+    await asyncio.wait([sweeper])
+    threads.close()

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from galleries import Galleries, enrol, put, vector
+from galleries import KEY, Galleries, enrol, put, vector
 
 from app.gallery import audit
 from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery
+from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import GalleryFull, GalleryUnavailable, Limits
 from app.gallery.sealing import Sealing, new_key
 
@@ -130,6 +131,28 @@ def test_what_is_missing_during_a_restore_is_a_database_that_cannot_be_used_now(
     gallery.register.database.write(lambda connection: connection.execute(back))
     enrol(gallery, "E2", 2)
     assert gallery.index.counts().photos == 2
+
+
+def test_another_gallery_that_took_the_place_of_this_one_is_left_alone(galleries: Galleries) -> None:
+    """As after everything was dropped, and an export imported, while services went on."""
+    ours = galleries.open()
+    enrol(ours, "E1", 1)
+    others = KeyedHashes.new()
+    ours.register.database.write(
+        lambda connection: connection.execute("UPDATE gallery SET secrets = ?", (others.sealed(Sealing(KEY)),))
+    )
+    for use in (
+        lambda: ours.erase("E1", "anna"),
+        lambda: enrol(ours, "E1", 2),
+        lambda: put(ours, "E1", "A"),
+        lambda: ours.register.record("anna", "export", "begun"),
+        lambda: ours.index.search(vector(1), 1),
+    ):
+        with pytest.raises(GalleryUnavailable, match="another gallery"):
+            use()
+    anew = galleries.open()
+    assert anew.index.search(vector(1), 1).matches[0].photos == 1
+    assert anew.erase("E1", "anna").photos_erased == 1
 
 
 def test_a_person_has_as_many_photos_as_the_limit_and_the_nearest_counts(galleries: Galleries) -> None:
