@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.gallery.database import Connection, Row
+from app.gallery.database import Connection, Row, of_gallery
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import to_text
 
@@ -32,7 +32,7 @@ def append(
     connection: Connection, hashes: KeyedHashes, at: datetime, caller: str, action: str, person_id: str, outcome: str
 ) -> int:
     """Adds an entry and gives its number, which is the gallery's new revision."""
-    [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
+    revision, head = of_gallery(connection, "revision, head")
     entry = Entry(revision + 1, to_text(at), caller, action, hashes.pseudonym(person_id), outcome)
     mac = _mac(hashes, head, entry)
     connection.execute(
@@ -56,7 +56,7 @@ def verify(connection: Connection, hashes: KeyedHashes) -> Iterator[Entry]:
             raise ValueError(f"the audit is broken at entry {number + 1}")
         head, number = mac, entry.number
         yield entry
-    if connection.execute("SELECT revision, head FROM gallery") != [(number, head)]:
+    if of_gallery(connection, "revision, head") != (number, head):
         raise ValueError(f"the audit ends at entry {number}, but the gallery has changed since")
 
 

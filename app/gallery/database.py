@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from app.gallery.records import GalleryError
+from app.gallery.records import GalleryError, GalleryUnavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -38,6 +38,14 @@ class Database(Protocol):
         """Takes away what is left of what was erased, by whatever process, and could not go at once."""
 
     def close(self) -> None: ...
+
+
+def of_gallery(connection: Connection, columns: str) -> Row:
+    """These columns of the gallery's only row. Raises GalleryUnavailable where it is not there."""
+    rows = connection.execute(f"SELECT {columns} FROM gallery")  # noqa: S608
+    if not rows:
+        raise GalleryUnavailable("the gallery's database is empty, as while a backup is put back")
+    return rows[0]
 
 
 def migrate(connection: Connection, dialect: str) -> None:

@@ -13,7 +13,7 @@ from operator import itemgetter
 import numpy as np
 
 from app.gallery import audit
-from app.gallery.database import Connection, Database, Row
+from app.gallery.database import Connection, Database, Row, of_gallery
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.matrix import Match, Matrix, Vector
 from app.gallery.records import ContractMismatch, DamagedError, GalleryUnavailable, to_time
@@ -171,7 +171,7 @@ class Index:
 
     def _follow(self, connection: Connection) -> None:
         """Takes in what has changed since; everything, where the database is not the one that it was."""
-        [(revision, head)] = connection.execute("SELECT revision, head FROM gallery")
+        revision, head = of_gallery(connection, "revision, head")
         mine = connection.execute("SELECT mac FROM audit WHERE number = ?", (self._revision,))
         self._whole = False
         try:
@@ -266,5 +266,5 @@ class Index:
 
 def _head(connection: Connection) -> bytes:
     """Of the audit's chain: another one, and something has changed."""
-    [(head,)] = connection.execute("SELECT head FROM gallery")
+    (head,) = of_gallery(connection, "head")
     return bytes(head)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from app.gallery import audit
-from app.gallery.database import Connection, Database, Row
+from app.gallery.database import Connection, Database, Row, of_gallery
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import (
     DamagedError,
@@ -327,7 +327,7 @@ def require_ours(connection: Connection, master: Sealing, hashes: KeyedHashes) -
 
 def _require_same(connection: Connection, master: Sealing, hashes: KeyedHashes) -> None:
     """Raises GalleryUnavailable where another gallery is in the place of ours; DamagedError with another master key."""
-    [(secrets,)] = connection.execute("SELECT secrets FROM gallery")
+    (secrets,) = of_gallery(connection, "secrets")
     if not hashes.same_as(KeyedHashes.unsealed(master, secrets)):
         raise GalleryUnavailable("another gallery is in the place of this one: start this service anew")
 

@@ -133,6 +133,25 @@ def test_what_is_missing_during_a_restore_is_a_database_that_cannot_be_used_now(
     assert gallery.index.counts().photos == 2
 
 
+def test_tables_that_a_restore_has_not_filled_yet_are_a_database_that_cannot_be_used_now(galleries: Galleries) -> None:
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1)
+    write = gallery.register.database.write
+    write(lambda connection: connection.execute("CREATE TABLE put_away AS SELECT * FROM gallery"))
+    write(lambda connection: connection.execute("DELETE FROM gallery"))
+    for use in (
+        lambda: gallery.index.search(vector(1), 1),
+        lambda: gallery.erase("E1", "anna"),
+        lambda: enrol(gallery, "E2", 2),
+        lambda: assert_whole(gallery),
+    ):
+        with pytest.raises(GalleryUnavailable):
+            use()
+    write(lambda connection: connection.execute("INSERT INTO gallery SELECT * FROM put_away"))
+    enrol(gallery, "E2", 2)
+    assert gallery.index.counts().photos == 2
+
+
 def test_another_gallery_that_took_the_place_of_this_one_is_left_alone(galleries: Galleries) -> None:
     """As after everything was dropped, and an export imported, while services went on."""
     ours = galleries.open()
