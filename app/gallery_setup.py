@@ -86,6 +86,7 @@ async def _sweep(gallery: Gallery, threads: InThreads) -> None:
             for receipt in await threads.run(expiry.sweep):
                 _log.info("a person's time was over: erased", extra={"fields": {"audit_id": receipt.audit_id}})
             await threads.run(gallery.index.counts)  # whoever was erased, here or elsewhere, leaves this memory as well
+            await threads.run(gallery.index.recount)
         except GalleryUnavailable as error:  # who asks about people is not told why
             _log.warning("the gallery cannot be tended now: %s", error)
         except Exception as error:  # a fault over one person must not keep the others for ever

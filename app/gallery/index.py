@@ -139,6 +139,22 @@ class Index:
             if head != self._head or not self._whole:
                 self._database.read(self._follow)
 
+    def recount(self) -> None:
+        """Takes in everybody anew where the database holds more or fewer: a restore fills tables one after another,
+        and whoever looked in between sees no change at its end.
+        """
+        head, people, photos = self._database.read(self._count)
+        with self._using:
+            damaged = sum(map(len, self._damaged.values()))
+            if head == self._head and (people, photos) != (self._matrix.people, len(self._matrix) + damaged):
+                self._forget_everybody()
+                self._database.read(self._follow)
+
+    def _count(self, connection: Connection) -> tuple[bytes, int, int]:
+        [(people,)] = connection.execute("SELECT COUNT(*) FROM people")
+        [(photos,)] = connection.execute("SELECT COUNT(*) FROM photos WHERE contract_id = ?", (self._contract_id,))
+        return _head(connection), people, photos
+
     def _found(self, queries: Sequence[Vector], limit: int) -> list[Found]:
         if self._stale:
             raise ContractMismatch

@@ -3,6 +3,7 @@
 With `GALLERY_PEOPLE=100000` in the environment, so many people.
 """
 
+import asyncio
 import os
 import resource
 import signal
@@ -10,18 +11,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from galleries import KEY, Galleries, enrol, put, vector
 
+from app import gallery_setup
 from app.gallery import audit
+from app.gallery.database import Connection
 from app.gallery.expiry import Expiry
 from app.gallery.gallery import Gallery
 from app.gallery.keyed_hashes import KeyedHashes
 from app.gallery.records import GalleryFull, GalleryUnavailable, Limits
 from app.gallery.sealing import Sealing, new_key
+from app.inference.in_threads import InThreads
 
 MANY = int(os.environ.get("GALLERY_PEOPLE", "10000"))
 
@@ -150,6 +155,43 @@ def test_tables_that_a_restore_has_not_filled_yet_are_a_database_that_cannot_be_
     write(lambda connection: connection.execute("INSERT INTO gallery SELECT * FROM put_away"))
     enrol(gallery, "E2", 2)
     assert gallery.index.counts().photos == 2
+
+
+def run_all(statements: list[str], connection: Connection) -> None:
+    for statement in statements:
+        connection.execute(statement)
+
+
+PHOTOS = (
+    ["CREATE TABLE photos_kept AS SELECT * FROM photos", "DELETE FROM photos"],
+    ["INSERT INTO photos SELECT * FROM photos_kept"],
+)
+PEOPLE_AND_PHOTOS = (
+    [*PHOTOS[0], "CREATE TABLE people_kept AS SELECT * FROM people", "DELETE FROM people"],
+    ["INSERT INTO people SELECT * FROM people_kept", *PHOTOS[1]],
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("away", "back"), [PHOTOS, PEOPLE_AND_PHOTOS], ids=["photos", "people"])
+async def test_whoever_looked_into_a_restore_that_was_not_done_finds_everybody_at_the_next_sweep(
+    galleries: Galleries, away: list[str], back: list[str]
+) -> None:
+    """A restore fills the gallery's own table first, with the number of the last change."""
+    filled, gallery, threads = galleries.open(), galleries.open(), InThreads(1)
+    enrol(filled, "E1", 1, 2)
+    put(filled, "E2")
+    for statements in (away, back):
+        filled.register.database.write(partial(run_all, statements))
+        assert gallery.index.search(vector(1), 1).matches == []
+    sweeper = asyncio.create_task(gallery_setup._sweep(gallery, threads))
+    async with asyncio.timeout(60):
+        while not (found := gallery.index.search(vector(1), 1)).matches:
+            await asyncio.sleep(0.01)
+    sweeper.cancel()
+    await asyncio.wait([sweeper])
+    threads.close()
+    assert (found.counts.people, found.matches[0].photos) == (2, 2)
 
 
 def test_another_gallery_that_took_the_place_of_this_one_is_left_alone(galleries: Galleries) -> None:
