@@ -53,7 +53,8 @@ class Postgres:
         self._pool: ConnectionPool[_Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection,
-            kwargs={"connect_timeout": _CONNECT_SECONDS, **_SILENCE},
+            # Of a database of no encoding, as of a cluster made with LANG=C, text came as bytes otherwise.
+            kwargs={"connect_timeout": _CONNECT_SECONDS, "client_encoding": "UTF8", **_SILENCE},
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=_CONNECT_SECONDS,

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
+from galleries import Galleries, enrol, vector
 from postgres_cluster import Cluster
 
 from app.gallery import postgres
@@ -73,3 +75,15 @@ def test_a_server_that_cannot_be_reached_is_one_line_and_no_piece_of_the_url_is_
         Postgres("postgresql://facepair:S3CRET/x")  # libpq takes the password for a port
     assert caplog.records == []
     assert not logging.getLogger("psycopg.pool").disabled
+
+
+def test_a_database_without_an_encoding_keeps_people_as_any_other(cluster: Cluster) -> None:
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    galleries = Galleries(f"postgresql://postgres@/plain?host={cluster.folder}")
+    gallery = galleries.open()
+    enrol(gallery, "E1", 1)
+    assert gallery.index.search(vector(1), 1).matches[0].person_id == "E1"
+    assert [person.person_id for person in gallery.register.people(9).people] == ["E1"]
+    assert gallery.erase("E1", "Żaneta").photos_erased == 1
+    galleries.close()
