@@ -110,10 +110,12 @@ def _configure(connection: _Connection) -> None:
 _FAULTS = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.InternalError,  # a damaged page, or a server that only reads
     psycopg.errors.UndefinedTable,  # as while a backup is put back, which drops tables first
     psycopg.errors.UndefinedColumn,
 )
+_DENIED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName)
+"""What the server's operator has to allow; its message names the schema or the table, and nothing of ours."""
 
 
 @contextmanager
@@ -122,3 +124,5 @@ def _faults() -> Iterator[None]:
         yield
     except _FAULTS as error:
         raise GalleryUnavailable from error
+    except _DENIED as error:
+        raise GalleryUnavailable(f"PostgreSQL says: {error.diag.message_primary}") from error

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from galleries import Galleries, enrol, vector
-from postgres_cluster import Cluster
+from postgres_cluster import BINARIES, Cluster, started
 
 from app.gallery import postgres
 from app.gallery.postgres import Postgres
-from app.gallery.records import GalleryError
+from app.gallery.records import GalleryError, GalleryUnavailable
 
 
 @contextmanager
@@ -87,3 +87,38 @@ def test_a_database_without_an_encoding_keeps_people_as_any_other(cluster: Clust
     assert [person.person_id for person in gallery.register.people(9).people] == ["E1"]
     assert gallery.erase("E1", "Żaneta").photos_erased == 1
     galleries.close()
+
+
+def test_what_the_role_may_not_do_is_said_in_one_line(cluster: Cluster) -> None:
+    """To make tables in `public` is nobody's but the owner's right since PostgreSQL 15."""
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN")
+        connection.execute("CREATE DATABASE others")
+    url = f"postgresql://postgres@/others?host={cluster.folder}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    guests = Galleries(url.replace("postgres@", "guest@"))
+    for refused, why in ((guests, "permission denied"), (Galleries(f"{url}&options=-csearch_path%3Dx"), "no schema")):
+        with pytest.raises(GalleryUnavailable, match=f"^PostgreSQL says: {why} [^\n]*$"):
+            refused.open()
+    owners = Galleries(url)
+    owners.open()
+    with pytest.raises(GalleryUnavailable, match="permission denied"):
+        guests.open()
+    owners.close()
+
+
+@pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL server is installed")
+def test_a_damaged_page_is_a_database_that_cannot_be_used_now() -> None:
+    with started() as cluster:
+        galleries = Galleries(cluster.url)
+        enrol(galleries.open(), "E1", 1)
+        galleries.close()
+        with psycopg.connect(cluster.url) as connection:
+            path = connection.execute("SELECT pg_relation_filepath('photos')").fetchone()
+        cluster.stop()
+        assert path is not None
+        (cluster.folder / "data" / path[0]).write_bytes(b"damage" * 4096)
+        cluster.start()
+        with pytest.raises(GalleryUnavailable, match="damaged"):
+            galleries.open()
