@@ -88,7 +88,7 @@ def _import(register: Register, space: Space, file: Path) -> None:
                 raise GalleryError(f"line {number}: {_FULL}") from None
             except DamagedError:
                 raise GalleryError(f"line {number}: {_DAMAGED}") from None
-            except GalleryError as error:
+            except (GalleryError, GalleryUnavailable) as error:
                 raise GalleryError(f"line {number}: {error}") from error
     print(f"{people} people are in the gallery" + (f", {over} skipped" if over else ""))
 

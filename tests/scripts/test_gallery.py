@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,16 @@ def test_whoever_expired_since_the_export_is_skipped_and_the_others_come_in(tmp_
     assert "2 people are in the gallery, 1 skipped" in shown
     script("export", tmp_path / "again.ndjson", **gallery)
     assert (tmp_path / "again.ndjson").read_bytes() == lines[0] + lines[2]
+
+
+def test_an_id_whose_time_is_over_ends_an_import_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("00" * 32)
+    gallery = {"gallery": f"sqlite:///{tmp_path / 'gallery.db'}", "gallery_key_file": tmp_path / "key"}
+    (tmp_path / "all.ndjson").write_bytes(person("E1") + person("E2"))
+    script("import", tmp_path / "all.ndjson", **gallery)
+    with sqlite3.connect(tmp_path / "gallery.db") as database:
+        database.execute("UPDATE people SET expires_at = '2001-01-01T00:00:00.000+00:00' WHERE person_id = 'E2'")
+    assert "line 2: a person of this id is over" in refusal("import", tmp_path / "all.ndjson", **gallery)
 
 
 def test_enrolling_does_not_wait_for_what_the_service_is_made_of() -> None:
