@@ -123,6 +123,8 @@ def _digest(data: bytes) -> str:
 
 
 def _weights(path: Path, sha256: str) -> Weights:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BundleError(f"bundle {path.parent}: {path.name} is no regular file")
     try:
         data = path.read_bytes()
     except OSError as error:

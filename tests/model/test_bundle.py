@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,12 +63,19 @@ _HEADER = b'{"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}'
 HALF = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(4)
 """Two weights as safetensors keeps them in half precision of PyTorch's kind."""
 
+
+def replace_by_a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "altered weights": (
         lambda f: (f / bundle.WEIGHTS).write_bytes((f / bundle.WEIGHTS).read_bytes()[:-1] + b"\x01"),
         "not the file that the manifest was written for",
     ),
     "missing weights": (lambda f: (f / bundle.WEIGHTS).unlink(), "No such file"),
+    "a pipe for weights": (lambda f: replace_by_a_pipe(f / bundle.WEIGHTS), "no regular file"),
     "missing manifest": (lambda f: (f / MANIFEST).unlink(), "No such file"),
     "unknown field": (lambda f: edit(f, lambda m: m.update(extra=1)), "unknown field `extra`"),
     "missing field": (lambda f: edit(f, lambda m: m.pop("metric")), "missing required field `metric`"),
