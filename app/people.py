@@ -73,7 +73,8 @@ async def put_person(
     profile = Profile(wish.display_name, wish.metadata, wish.consent_reference)
     if_match = _if_match(request)
     person, made = await threads.change(
-        lambda: gallery.register.put(person_id, profile, wish.expires_at, caller, if_match)
+        lambda: gallery.register.put(person_id, profile, wish.expires_at, caller, if_match),
+        context_of(request).shares_as,
     )
     response.status_code = 201 if made else 200
     return _person(request, response, person)
@@ -141,9 +142,9 @@ async def erase_person(
     request: Request, person_id: shapes.PersonId, gallery: TheGallery, threads: TheThreads, caller: TheCaller
 ) -> shapes.Receipt:
     """Erases all or nothing, for good: with SQLite no byte of it is left in the file. Again it answers 404."""
-    if_match = _if_match(request)
-    erased = await threads.change(lambda: gallery.erase(person_id, caller, if_match))
-    return shapes.Receipt(**vars(erased), request_id=context_of(request).id)
+    if_match, context = _if_match(request), context_of(request)
+    erased = await threads.change(lambda: gallery.erase(person_id, caller, if_match), context.shares_as)
+    return shapes.Receipt(**vars(erased), request_id=context.id)
 
 
 def _if_match(request: Request) -> str | None:

@@ -118,8 +118,9 @@ async def erase_photo(
     threads: TheThreads,
     caller: TheCaller,
 ) -> shapes.Receipt:
-    erased = await threads.change(lambda: gallery.erase_photo(person_id, photo_id, caller))
-    return shapes.Receipt(**vars(erased), request_id=context_of(request).id)
+    context = context_of(request)
+    erased = await threads.change(lambda: gallery.erase_photo(person_id, photo_id, caller), context.shares_as)
+    return shapes.Receipt(**vars(erased), request_id=context.id)
 
 
 def _one_of(given: str, *allowed: str) -> str:

@@ -187,12 +187,12 @@ async def get_gallery(
         **problems(*PEOPLE),
     },
 )
-async def export_gallery(gallery: TheGallery, threads: TheThreads, caller: TheCaller) -> Response:
+async def export_gallery(request: Request, gallery: TheGallery, threads: TheThreads, caller: TheCaller) -> Response:
     """Gives a JSON object a line, a person each; `scripts/gallery.py import` takes it back.
 
     The vectors are biometric data, unencrypted. An export is recorded in the audit.
     """
-    await threads.change(lambda: gallery.register.record(caller, "export", "begun"))
+    await threads.change(lambda: gallery.register.record(caller, "export", "begun"), context_of(request).shares_as)
     lines = export(gallery.register)
     first = await threads.run(lambda: next(lines, b""))  # a database that is not there is an answer, not a torn stream
     return StreamingResponse(

@@ -120,7 +120,8 @@ class Enrolment:
                 judged[photo_id] = await self._judge(request, photo_id, new[photo_id], faces[photo_id])
             outcome = "enrolled" if not request.lookalikes else "enrolled with a look-alike"
             counts = await self.threads.change(
-                lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome, makes=there is None)
+                lambda: self.gallery.enrol(person_id, request.photos, contract, caller, outcome, makes=there is None),
+                shares_as,
             )
         finally:
             for face in faces.values():

@@ -120,9 +120,9 @@ async def test_few_hops_between_loop_and_thread_lie_around_an_enrolment(enrolmen
             hops.append(work)
             return await super().run(work)
 
-        async def change(self, work: Callable[[], T]) -> T:
+        async def change(self, work: Callable[[], T], caller: str) -> T:
             hops.append(work)
-            return await super().change(work)
+            return await super().change(work, caller)
 
     counted = Counted(1)
     pictures = [recognising.picture(1), recognising.picture(1, 1)]
