@@ -42,17 +42,22 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
 _GREY_BEHIND_ALPHA = (128, 128, 128, 255)
 _STRIP_ROWS = 256
 
 
 def upright(picture: Image.Image) -> Image.Image:
     """Turns the picture as its EXIF orientation says. Broken EXIF is ignored."""
-    try:
-        transposition = _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except DECODER_ERRORS:
-        return picture
+    transposition = _transposition(picture)
     return picture if transposition is None else picture.transpose(transposition)
+
+
+def _transposition(picture: Image.Image) -> Image.Transpose | None:
+    try:
+        return _UPRIGHT.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except DECODER_ERRORS:
+        return None
 
 
 def rgb(picture: Image.Image) -> Image.Image:
@@ -131,7 +136,7 @@ def copy_of(file: Essentials, limits: ImageLimits) -> WorkingCopy:
         reduced_by_decoder = picture.size != (width, height)
         picture.load()
         image = rgb(upright(picture))
-        turned = (image.width < image.height) != (picture.width < picture.height)
+        turned = _transposition(picture) in _SIDEWAYS
         if factor > 1 and not reduced_by_decoder:
             image = image.reduce(factor)
         return WorkingCopy(np.asarray(image, dtype=np.uint8), (height, width) if turned else (width, height))

@@ -97,6 +97,15 @@ def test_other_modes_are_converted(mode: str, kind: str) -> None:
     assert (decode(makers.encoded(white, kind)) >= 254).all()
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_picture_that_is_square_once_reduced_has_the_sides_that_it_had(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    copy = working_copy(makers.encoded(Image.new("RGB", (2004, 2003)), "JPEG", exif=exif))
+    assert copy.pixels.shape == (1002, 1002, 3)
+    assert copy.size == ((2003, 2004) if orientation in (6, 8) else (2004, 2003))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_made_upright(orientation: int) -> None:
     np.testing.assert_array_equal(decode(makers.turned(COLOUR, orientation)), COLOUR)
